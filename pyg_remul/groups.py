@@ -1,0 +1,370 @@
+"""Isometry groups that can be sampled."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import ClassVar, TypeAlias, final
+
+import torch
+from torch import Tensor
+
+from pyg_remul.element import GroupElement
+from pyg_remul.rotations import (
+    axis_angle_rotation,
+    haar_rotation,
+    planar_rotation,
+    signed_angle,
+    unit_axis,
+)
+
+__all__ = ["E2", "E3", "O2", "O3", "SE2", "SE3", "SO2", "SO3", "Group"]
+
+Degrees: TypeAlias = float | tuple[float, float]
+_AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
+
+
+class Group(ABC):
+    r"""A group of isometries :math:`x \mapsto R x + t` with a way to draw from it.
+
+    Every element is a pure function of one row of uniform numbers, and one call of
+    :func:`torch.rand` in float64 draws all rows. Hence each draw honours the generator, float32 and
+    float64 elements agree to rounding, and the first elements of a larger draw are those of a
+    smaller one.
+    """
+
+    dim: ClassVar[int]
+    reflects: ClassVar[bool] = False
+    translates: ClassVar[bool] = False
+    translation: float = 0.0
+
+    @property
+    @abstractmethod
+    def _num_angles(self) -> int:
+        """Uniform numbers that a rotation takes."""
+
+    @abstractmethod
+    def _rotation(self, uniforms: Tensor) -> Tensor:
+        """Maps uniform numbers ``[num, k]`` to rotations ``[num, d, d]``."""
+
+    def sample(
+        self,
+        num: int,
+        *,
+        generator: torch.Generator | None = None,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> GroupElement:
+        """Draws independent elements.
+
+        Args:
+            num: How many, at least 0.
+            generator: Draws on the generator's own device; torch's global one by default.
+            dtype: Of the result; torch's default dtype by default.
+            device: Of the result; the generator's, or torch's default device, by default.
+
+        Returns:
+            Elements with ``matrix`` of shape ``[num, d, d]``, whatever ``num`` is, and, where the
+            group translates, ``translation`` of shape ``[num, d]``.
+
+        Raises:
+            ValueError: If ``num`` is negative.
+
+        Example:
+            >>> SO3().sample(1, generator=torch.Generator().manual_seed(0)).matrix.shape
+            torch.Size([1, 3, 3])
+        """
+        if num < 0:
+            raise ValueError(f"`num` must not be negative, got {num}.")
+        source = device if generator is None else generator.device
+        columns = self._num_angles + self.reflects + self.dim * self.translates
+        uniforms = torch.rand(num, columns, generator=generator, dtype=torch.float64, device=source)
+        element = self._from_uniforms(uniforms)
+        return element.to(dtype=dtype or torch.get_default_dtype(), device=device)
+
+    def _from_uniforms(self, uniforms: Tensor) -> GroupElement:
+        angles, rest = uniforms.tensor_split([self._num_angles], dim=-1)
+        matrix = self._rotation(angles)
+        if self.reflects:
+            matrix = matrix * _reflection(rest[:, 0], self.dim)
+        if not self.translates:
+            return GroupElement(matrix)
+        # The inverse distribution function keeps the one call of `rand`, which `randn` would not.
+        normal = torch.special.ndtri(rest[:, -self.dim :].clamp(min=2.0**-54))
+        return GroupElement(matrix, self.translation * normal)
+
+    def __repr__(self) -> str:
+        options = ", ".join(f"{name}={value!r}" for name, value in self._options().items())
+        return f"{type(self).__name__}({options})"
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and repr(self) == repr(other)
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
+
+    def _options(self) -> dict[str, object]:
+        """What the constructor was given, without defaults."""
+        return {"translation": self.translation} if self.translates else {}
+
+
+def _reflection(uniform: Tensor, dim: int) -> Tensor:
+    """Fair signs as factors of ``[num, d, d]``: inversions of space, mirrors of the plane."""
+    sign = torch.where(uniform < 0.5, 1.0, -1.0).to(uniform.dtype)
+    if dim == 3:
+        return sign[:, None, None]
+    return torch.stack([torch.ones_like(sign), sign], dim=-1)[:, None, :]
+
+
+def _check_degrees(degrees: Degrees | None) -> tuple[float, float] | None:
+    if degrees is None:
+        return None
+    bounds = (0.0, degrees) if isinstance(degrees, (int, float)) else tuple(degrees)
+    if len(bounds) != 2 or not 0 <= bounds[0] <= bounds[1] <= 180:
+        raise ValueError(
+            "`degrees` must be a magnitude in [0, 180] or an ascending pair of them, got "
+            f"{degrees!r}."
+        )
+    return float(bounds[0]), float(bounds[1])
+
+
+def _check_translation(translation: float) -> float:
+    if not (translation >= 0 and math.isfinite(translation)):
+        raise ValueError(f"`translation` must be finite and not negative, got {translation}.")
+    return float(translation)
+
+
+class _SpaceGroup(Group):
+    """Rotations of space, with options for reflections and translations."""
+
+    dim = 3
+
+    def __init__(self, degrees: Degrees | None = None, *, euler: bool = False) -> None:
+        if euler and degrees is None:
+            raise ValueError(
+                "`euler` needs `degrees`, got degrees=None; use (0, 180) for all angles."
+            )
+        self.degrees = _check_degrees(degrees)
+        self.euler = euler
+
+    @property
+    def _num_angles(self) -> int:
+        return 3
+
+    def _rotation(self, uniforms: Tensor) -> Tensor:
+        if self.degrees is None:
+            return haar_rotation(uniforms)
+        if not self.euler:
+            angle = signed_angle(uniforms[:, 2], self.degrees)
+            return axis_angle_rotation(unit_axis(uniforms[:, :2]), angle)
+        angles = signed_angle(uniforms, self.degrees).unbind(-1)
+        axes = torch.eye(3).to(uniforms)[:, None].expand(3, len(uniforms), 3)
+        x, y, z = (
+            axis_angle_rotation(axis, angle) for axis, angle in zip(axes, angles, strict=True)
+        )
+        return z @ y @ x
+
+    def _options(self) -> dict[str, object]:
+        options: dict[str, object] = {} if self.degrees is None else {"degrees": self.degrees}
+        if self.euler:
+            options["euler"] = True
+        return options | super()._options()
+
+
+class _TranslatingSpaceGroup(_SpaceGroup):
+    translates = True
+
+    def __init__(
+        self, degrees: Degrees | None = None, *, euler: bool = False, translation: float = 1.0
+    ) -> None:
+        super().__init__(degrees, euler=euler)
+        self.translation = _check_translation(translation)
+
+
+class _PlaneGroup(Group):
+    """Rotations of the plane, with options for reflections and translations."""
+
+    dim = 2
+
+    def __init__(self, degrees: Degrees | None = None) -> None:
+        self.degrees = _check_degrees(degrees)
+
+    @property
+    def _num_angles(self) -> int:
+        return 1
+
+    def _rotation(self, uniforms: Tensor) -> Tensor:
+        return planar_rotation(signed_angle(uniforms[:, 0], self.degrees or (0.0, 180.0)))
+
+    def _options(self) -> dict[str, object]:
+        options: dict[str, object] = {} if self.degrees is None else {"degrees": self.degrees}
+        return options | super()._options()
+
+
+class _TranslatingPlaneGroup(_PlaneGroup):
+    translates = True
+
+    def __init__(self, degrees: Degrees | None = None, *, translation: float = 1.0) -> None:
+        super().__init__(degrees)
+        self.translation = _check_translation(translation)
+
+
+@final
+class SO3(_SpaceGroup):
+    r"""Rotations of space.
+
+    Args:
+        degrees: ``None`` draws from the Haar measure. A number ``b`` or a pair ``(a, b)`` draws a
+            uniform axis and an angle whose magnitude is uniform in :math:`[a, b]`, within [0, 180].
+            Note that ``degrees=180`` is *not* the Haar measure, under which large angles are
+            likelier.
+        euler: Draws three angles about the fixed axes x, y, z (in this order of action), each with
+            a uniform sign and a magnitude uniform in ``degrees``, instead of one net angle. The net
+            angle then leaves the range.
+
+    Raises:
+        ValueError: If ``degrees`` is not such a range, or ``euler`` is set without it.
+
+    Example:
+        >>> SO3(degrees=10)
+        SO3(degrees=(0.0, 10.0))
+        >>> SO3(degrees=(90, 180)).sample(5).matrix.shape
+        torch.Size([5, 3, 3])
+    """
+
+
+@final
+class O3(_SpaceGroup):
+    """Rotations of space, half of them composed with the inversion.
+
+    Args:
+        degrees: As for :class:`SO3`.
+        euler: As for :class:`SO3`.
+
+    Example:
+        >>> element = O3().sample(200, generator=torch.Generator().manual_seed(0))
+        >>> sorted(element.parity.unique().tolist())
+        [-1.0, 1.0]
+    """
+
+    reflects = True
+
+
+@final
+class SE3(_TranslatingSpaceGroup):
+    """Rotations and translations of space.
+
+    Args:
+        degrees: As for :class:`SO3`.
+        euler: As for :class:`SO3`.
+        translation: Standard deviation of each component of the normal translation, in the unit of
+            the positions.
+
+    Example:
+        >>> SE3(translation=20).sample(2).translation.shape
+        torch.Size([2, 3])
+    """
+
+
+@final
+class E3(_TranslatingSpaceGroup):
+    """Rotations, reflections and translations of space.
+
+    Args:
+        degrees: As for :class:`SO3`.
+        euler: As for :class:`SO3`.
+        translation: As for :class:`SE3`.
+
+    Example:
+        >>> E3(degrees=10)
+        E3(degrees=(0.0, 10.0), translation=1.0)
+    """
+
+    reflects = True
+
+
+@final
+class SO2(Group):
+    """Rotations of the plane, or of space about a fixed axis.
+
+    Args:
+        axis: ``None`` for the plane. ``"x"``, ``"y"``, ``"z"`` or any three numbers for the
+            rotations of space about this axis, such as the vertical of data that know up from down.
+        degrees: Range of the angle's magnitude, as for :class:`SO3`; all angles by default.
+
+    Raises:
+        ValueError: If ``axis`` is no direction or ``degrees`` no range.
+
+    Example:
+        >>> SO2().sample(4).matrix.shape, SO2(axis="y").sample(4).matrix.shape
+        (torch.Size([4, 2, 2]), torch.Size([4, 3, 3]))
+    """
+
+    def __init__(
+        self, axis: str | Sequence[float] | None = None, *, degrees: Degrees | None = None
+    ) -> None:
+        self.degrees = _check_degrees(degrees)
+        self.axis = axis
+        self._direction = None if axis is None else _unit(axis)
+
+    @property
+    def dim(self) -> int:  # type: ignore[override]
+        """2 for the plane, 3 about an axis of space."""
+        return 2 if self._direction is None else 3
+
+    @property
+    def _num_angles(self) -> int:
+        return 1
+
+    def _rotation(self, uniforms: Tensor) -> Tensor:
+        angle = signed_angle(uniforms[:, 0], self.degrees or (0.0, 180.0))
+        if self._direction is None:
+            return planar_rotation(angle)
+        return axis_angle_rotation(angle.new_tensor([self._direction]).expand(len(angle), 3), angle)
+
+    def _options(self) -> dict[str, object]:
+        options: dict[str, object] = {} if self.axis is None else {"axis": self.axis}
+        return options | ({} if self.degrees is None else {"degrees": self.degrees})
+
+
+def _unit(axis: str | Sequence[float]) -> tuple[float, ...]:
+    numbers = _AXES.get(axis, ()) if isinstance(axis, str) else axis
+    direction = tuple(map(float, numbers)) if isinstance(numbers, Iterable) else ()
+    norm = math.hypot(*direction)
+    if len(direction) != 3 or not 0 < norm < math.inf:
+        raise ValueError(f"`axis` must be 'x', 'y', 'z' or a direction in space, got {axis!r}.")
+    return tuple(value / norm for value in direction)
+
+
+@final
+class O2(_PlaneGroup):
+    """Rotations of the plane, half of them composed with a mirror.
+
+    Args:
+        degrees: As for :class:`SO2`.
+    """
+
+    reflects = True
+
+
+@final
+class SE2(_TranslatingPlaneGroup):
+    """Rotations and translations of the plane.
+
+    Args:
+        degrees: As for :class:`SO2`.
+        translation: As for :class:`SE3`.
+    """
+
+
+@final
+class E2(_TranslatingPlaneGroup):
+    """Rotations, reflections and translations of the plane.
+
+    Args:
+        degrees: As for :class:`SO2`.
+        translation: As for :class:`SE3`.
+    """
+
+    reflects = True

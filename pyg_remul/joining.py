@@ -1,0 +1,180 @@
+"""Batches joined without taking them apart."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Batch
+from torch_geometric.data.data import BaseData
+from torch_geometric.data.storage import BaseStorage
+
+from pyg_remul.rows import Slices, rows_by_size, slices_of
+
+__all__ = ["concatenate"]
+
+
+def concatenate(batches: Sequence[Batch]) -> Batch:
+    """Joins batches that differ in the values of their tensors only.
+
+    Equal to ``Batch.from_data_list`` of all their graphs, without taking them apart: tensors are
+    concatenated, and indices raised by what one batch adds up to. That sum is not stored, so it is
+    the last graph's increment plus what the last graph itself adds.
+
+    Args:
+        batches: Copies of one collated batch of :math:`B` graphs, at least one.
+
+    Returns:
+        A batch of ``len(batches) * B`` graphs that owns its bookkeeping.
+
+    Raises:
+        ValueError: If the batch was not made by collation.
+        TypeError: If an attribute cannot be joined.
+
+    Example:
+        >>> from torch_geometric.data import Data
+        >>> graphs = [Data(pos=torch.rand(n, 3)) for n in (2, 3)]
+        >>> batch = Batch.from_data_list(graphs)
+        >>> concatenate([batch, batch]).ptr.tolist()
+        [0, 2, 5, 7, 10]
+    """
+    first = batches[0]
+    if not hasattr(first, "_slice_dict"):
+        raise ValueError(
+            "`batch` must come from `Batch.from_data_list` or a PyG loader, got one without slices."
+        )
+    for store in first.stores:
+        _check_joinable(store)
+    joined = copy.copy(first)
+    joined._slice_dict, joined._inc_dict = {}, {}
+    joined._num_graphs = len(batches) * first.num_graphs
+    last = first.get_example(first.num_graphs - 1)
+    for stores in zip(
+        joined.stores, last.stores, *(batch.stores for batch in batches), strict=True
+    ):
+        _join_store(joined, first, *stores)
+    return joined
+
+
+def _check_joinable(store: BaseStorage) -> None:
+    """Refuses what PyG itself cannot slice back, or what carries metadata of its own."""
+    for key, value in store.items():
+        plain = isinstance(value, (Mapping, list, int, str)) or type(value) is Tensor
+        if not plain or (isinstance(value, Tensor) and value.layout != torch.strided):
+            raise TypeError(
+                f"`{key}` is a {type(value).__name__} that cannot be joined; store dense plain "
+                "tensors (`as_tensor()` of an EdgeIndex, an `edge_index` instead of an `adj_t`)."
+            )
+
+
+def _join_store(
+    joined: Batch, first: Batch, target: BaseStorage, last: BaseStorage, *parts: BaseStorage
+) -> None:
+    slices, incs = slices_of(first, parts[0]), _nested(first._inc_dict, parts[0]._key)
+    new_slices: dict[str, Slices] = {}
+    new_incs: dict[str, Slices] = {}
+    for key, value in parts[0].items():
+        values = [part[key] for part in parts]
+        if key == "num_nodes":
+            target._num_nodes = list(parts[0]._num_nodes) * len(parts)
+            target.num_nodes = sum(values)
+        elif key in slices:
+            join = _Join(last._parent(), last, key, len(parts))
+            target[key], new_slices[key], new_incs[key] = join(
+                values, last[key], slices[key], incs[key]
+            )
+        elif key == "batch" or key.removesuffix("_batch") in slices:
+            target[key] = _map(lambda *v: _raise_by(v, first.num_graphs), *values)
+        elif key == "ptr" or key.removesuffix("_ptr") in slices:
+            target[key] = _map(lambda pointer, *_: _repeat_slices(pointer, len(parts)), *values)
+        elif not isinstance(value, (int, str)):
+            target[key] = _join_late(first, parts[0], key, values)
+    for whole, part in ((joined._slice_dict, new_slices), (joined._inc_dict, new_incs)):
+        if part:
+            whole.update(part if target._key is None else {target._key: part})
+
+
+def _nested(incs: dict[Any, Any], key: Any) -> dict[str, Slices]:
+    return incs if key is None else incs.get(key, {})
+
+
+def _map(function: Callable[..., Tensor], *values: Any) -> Any:
+    """Applies a function to tensors, or through the mappings and lists that hold them."""
+    if isinstance(values[0], Mapping):
+        return {k: _map(function, *(value[k] for value in values)) for k in values[0]}
+    if isinstance(values[0], (list, tuple)):
+        return [_map(function, *parts) for parts in zip(*values, strict=True)]
+    return function(*values)
+
+
+def _raise_by(values: Sequence[Tensor], step: int | Tensor) -> Tensor:
+    return torch.cat([value + part * step for part, value in enumerate(values)])
+
+
+def _repeat_slices(slices: Tensor, parts: int) -> Tensor:
+    """Continues boundaries that start at 0 over ``parts`` copies."""
+    return torch.cat([slices[:1], *(slices[1:] + part * slices[-1] for part in range(parts))])
+
+
+def _join_late(batch: Batch, store: BaseStorage, key: str, values: list[Any]) -> Tensor:
+    """Joins an attribute that was added after collation, if it is plain rows."""
+    rows = isinstance(values[0], Tensor) and values[0].dim() > 0
+    if not rows or "index" in key or key in ("face", "adj", "adj_t"):
+        raise TypeError(
+            f"`{key}` was added to the batch after collation and cannot be joined; set it on the "
+            "graphs before they are batched."
+        )
+    rows_by_size(batch, store, key, values[0])
+    return torch.cat(values)
+
+
+class _Join:
+    """Joins one collated attribute; mirrors the cases of PyG's collation."""
+
+    def __init__(self, data: BaseData, store: BaseStorage, key: str, parts: int) -> None:
+        self.data, self.store, self.key, self.parts = data, store, key, parts
+
+    def __call__(
+        self, values: list[Any], last: Any, slices: Slices, incs: Slices
+    ) -> tuple[Any, Slices, Slices]:
+        """Returns the joined value with its slices and increments."""
+        value = values[0]
+        if isinstance(value, Mapping):
+            return self._nest(values, last, slices, incs, value.keys(), dict)
+        if isinstance(value, list) and isinstance(slices, list):
+            return self._nest(values, last, slices, incs, range(len(value)), list)
+        if isinstance(value, Tensor):
+            return self._dense(values, last, slices, incs)
+        joined = [entry for part in values for entry in part]
+        return joined, _repeat_slices(slices, self.parts), incs
+
+    def _dense(
+        self, values: list[Tensor], last: Any, slices: Tensor, incs: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        dim = self.data.__cat_dim__(self.key, last, self.store) if isinstance(last, Tensor) else 0
+        repeated = _repeat_slices(slices, self.parts)
+        if incs is None:
+            return torch.cat(values, dim=dim or 0), repeated, None
+        total = incs[-1] + torch.as_tensor(self.data.__inc__(self.key, last, self.store))
+        new_incs = _raise_by([incs] * self.parts, total)
+        if torch.any(new_incs[-1] != 0):
+            step = total.to(values[0].device)
+            values = [value + part * step for part, value in enumerate(values)]
+        return torch.cat(values, dim=dim or 0), repeated, new_incs
+
+    def _nest(
+        self, values: list[Any], last: Any, slices: Slices, incs: Slices, keys: Any, kind: type
+    ) -> tuple[Any, Slices, Slices]:
+        triples = []
+        for key in keys:
+            inner = self if kind is list else _Join(self.data, self.store, key, self.parts)
+            inner_values = [value[key] for value in values]
+            triples.append(inner(inner_values, last[key], slices[key], incs[key]))
+        columns = [list(column) for column in zip(*triples, strict=True)]
+        if kind is list:
+            return columns[0], columns[1], columns[2]
+        values_, slices_, incs_ = (dict(zip(keys, column, strict=True)) for column in columns)
+        return values_, slices_, incs_

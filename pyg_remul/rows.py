@@ -1,0 +1,147 @@
+"""Which graph each row of a batch belongs to."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Batch, Data, HeteroData
+from torch_geometric.data.data import BaseData
+from torch_geometric.data.storage import BaseStorage
+
+__all__ = [
+    "Slices",
+    "as_batch",
+    "row_graphs",
+    "rows_by_size",
+    "set_graph_attribute",
+    "slices_of",
+    "store_of",
+]
+
+Slices: TypeAlias = Any  # what PyG collates: tensors, nested as the attribute is
+
+
+def as_batch(data: BaseData) -> Batch:
+    """Returns a batch as it is, and a lone graph as a batch of one.
+
+    Args:
+        data: A ``Batch``, or a ``Data`` or ``HeteroData`` object.
+
+    Raises:
+        TypeError: If ``data`` is neither.
+        ValueError: If the batch holds no graph.
+    """
+    if isinstance(data, Batch):
+        if data.num_graphs == 0:
+            raise ValueError("`batch` must hold at least one graph, got an empty batch.")
+        return data
+    if isinstance(data, (Data, HeteroData)):
+        return Batch.from_data_list([data])
+    raise TypeError(f"`batch` must be a PyG Batch, Data or HeteroData, got {type(data).__name__}.")
+
+
+def store_of(data: BaseData, key: str) -> BaseStorage | None:
+    """Returns the store that holds an attribute, ``None`` if there is none.
+
+    Args:
+        data: A graph or batch.
+        key: The attribute's name.
+
+    Raises:
+        ValueError: If several node or edge types hold it.
+    """
+    stores = [store for store in data.stores if key in store]
+    if len(stores) > 1:
+        raise ValueError(
+            f"`{key}` must be an attribute of one type, got one of {[s._key for s in stores]}."
+        )
+    return stores[0] if stores else None
+
+
+def slices_of(data: BaseData, store: BaseStorage) -> dict[str, Slices]:
+    """Returns the boundaries of each graph's rows, by attribute, as PyG noted them on collation."""
+    slices = getattr(data, "_slice_dict", {})
+    return slices if store._key is None else slices.get(store._key, {})
+
+
+def row_graphs(batch: BaseData, store: BaseStorage, key: str) -> Tensor:
+    """Returns the graph that each row of an attribute belongs to.
+
+    It is read from the slices that PyG noted on collation. An attribute added later has none; then
+    its size decides, and its name where the batch has as many edges as nodes.
+
+    Args:
+        batch: A batch of :math:`B` graphs.
+        store: The store of ``batch`` that holds the attribute.
+        key: The attribute's name.
+
+    Returns:
+        Indices in :math:`[0, B)`, shape ``[rows]``, on the attribute's device.
+
+    Raises:
+        ValueError: If the attribute has no slices and its size fits no level, or several.
+    """
+    value: Tensor = store[key]
+    slices = slices_of(batch, store).get(key)
+    if isinstance(slices, Tensor):
+        return _expand(slices, value)
+    return rows_by_size(batch, store, key, value)
+
+
+def rows_by_size(batch: BaseData, store: BaseStorage, key: str, value: Tensor) -> Tensor:
+    """Returns the graph of each row of a tensor without slices; see :func:`row_graphs`."""
+    levels = {
+        name: index
+        for name, index in _levels(batch, store, value.device).items()
+        if index.numel() == value.size(0)
+    }
+    if len(levels) > 1 and "edge" in levels:
+        levels = {"edge": levels["edge"]} if "edge" in key else _without(levels, "edge")
+    candidates = list(levels.values())
+    if not candidates or any(not torch.equal(candidates[0], other) for other in candidates[1:]):
+        fault = "is ambiguous" if candidates else "fits none of them"
+        raise ValueError(
+            f"`{key}` must have one row for each node, edge or graph, got {value.size(0)} rows, "
+            f"which {fault}. An attribute set before batching needs no guess."
+        )
+    return candidates[0]
+
+
+def _without(levels: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    return {key: index for key, index in levels.items() if key != name}
+
+
+def _levels(batch: BaseData, store: BaseStorage, device: torch.device) -> dict[str, Tensor]:
+    """The graph of every node, edge and graph, as far as the store knows them."""
+    levels = {"graph": torch.arange(batch.num_graphs, device=device)}
+    nodes = store.get("batch")
+    if isinstance(nodes, Tensor):
+        levels["node"] = nodes
+    edges = slices_of(batch, store).get("edge_index")
+    if isinstance(edges, Tensor):
+        levels["edge"] = _expand(edges, store["edge_index"][0])
+    return levels
+
+
+def _expand(slices: Tensor, value: Tensor) -> Tensor:
+    """Turns boundaries ``[B + 1]`` into the graph of each row."""
+    graphs = torch.arange(slices.numel() - 1)
+    index = torch.repeat_interleave(graphs, slices.diff(), output_size=value.size(0))
+    return index.to(value.device, non_blocking=True)
+
+
+def set_graph_attribute(data: BaseData, key: str, value: Tensor) -> None:
+    """Adds a tensor with one row a graph so that slicing a batch and joining batches know of it.
+
+    Args:
+        data: A graph or batch made by a shallow copy; its own bookkeeping is replaced, not written.
+        key: The attribute's name.
+        value: Shape ``[B, ...]``.
+    """
+    store = data.stores[0]
+    store[key] = value
+    if isinstance(data, Batch) and hasattr(data, "_slice_dict"):
+        data._slice_dict = {**data._slice_dict, key: torch.arange(data.num_graphs + 1)}
+        data._inc_dict = {**data._inc_dict, key: torch.zeros(data.num_graphs, dtype=torch.long)}

@@ -1,0 +1,418 @@
+"""What every model promises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from unittest import mock
+
+import pytest
+import torch
+from torch import nn
+from torch_geometric.data import Batch
+
+from pyg_remul.models import EGNN, GNN, FlatMLP, GraphTransformer
+
+NUM_NODES = 5
+
+
+@dataclass(frozen=True)
+class Case:
+    """A small model and what sets it apart."""
+
+    name: str
+    build: Callable
+    reads_edges: bool = True
+    fixed_size: bool = False
+    without_gradient: str = "none"  # prefix of the parameters that the output does not depend on
+
+    @property
+    def symmetry(self):
+        return self.build.func.symmetry
+
+
+SMALL = {"hidden_channels": 16, "num_layers": 2}
+small_egnn = partial(EGNN, edge_dim=3, **SMALL)
+small_transformer = partial(GraphTransformer, heads=4, **SMALL)
+CASES = [
+    Case("FlatMLP", partial(FlatMLP, NUM_NODES, **SMALL), reads_edges=False, fixed_size=True),
+    Case("GNN", partial(GNN, **SMALL)),
+    Case("GNN-bare-edges", partial(GNN, edge_dim=0, **SMALL)),
+    Case("EGNN", small_egnn, without_gradient="layers.1.node_mlp"),
+    Case("EGNN-still", partial(small_egnn, velocity=None), without_gradient="layers.1.node_mlp"),
+    Case(
+        "EGNN-bounded",
+        partial(small_egnn, normalize=True, tanh=True, clamp=1e-4),
+        without_gradient="layers.1.node_mlp",
+    ),
+    Case("GraphTransformer", small_transformer, reads_edges=False),
+    Case(
+        "GraphTransformer-graph-norm",
+        partial(small_transformer, norm_axes="graph"),
+        reads_edges=False,
+    ),
+]
+
+
+def over(cases):
+    return pytest.mark.parametrize("case", cases, ids=lambda case: case.name)
+
+
+every_case = over(CASES)
+both_stages = pytest.mark.parametrize("num_steps", [0, 5], ids=["initial", "trained"])
+
+
+def train(model, data, num_steps):
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    target = data.pos + 0.5 * data.vel + data.pos[:, [1, 2, 0]]
+    for _ in range(num_steps):
+        optimizer.zero_grad()
+        (model(data) - target).square().mean().backward()
+        optimizer.step()
+
+
+def relative_error(model, data, matrices):
+    """Sum of errors of equivariance over sum of output norms about the graph's mean."""
+    dtype = data.pos.dtype
+    error = norm = 0.0
+    with torch.no_grad():
+        out = model(data)
+        for matrix in matrices.to(dtype):
+            shift = torch.randn(3, dtype=dtype)
+            moved = data.clone()
+            moved.pos = data.pos @ matrix.T + shift
+            moved.vel = data.vel @ matrix.T
+            error += (model(moved) - (out @ matrix.T + shift)).norm()
+            norm += (out - out.mean(dim=0)).norm()
+    return float(error / norm)
+
+
+def permuted(data, order):
+    """The same graph with node `order[k]` in place k."""
+    out = data.clone()
+    for name in ("mass", "charge", "pos", "vel"):
+        out[name] = data[name][order]
+    out.edge_index = order.argsort()[data.edge_index]
+    return out
+
+
+def core_arguments(model, data):
+    with mock.patch.object(model, "core", wraps=model.core) as core:
+        model(data)
+    return core.call_args.args
+
+
+def first_tensor(output):
+    return output[0] if isinstance(output, tuple) else output
+
+
+# Symmetry
+
+
+@pytest.mark.parametrize(
+    ("dtype", "bound"), [(torch.float64, 1e-10), (torch.float32, 1e-4)], ids=["float64", "float32"]
+)
+@both_stages
+@over([case for case in CASES if case.symmetry == "exact"])
+def test_exact_model_is_equivariant(case, num_steps, dtype, bound, make_graph, orthogonal):
+    model, data = case.build().to(dtype), make_graph(dtype=dtype)
+    train(model, data, num_steps)
+    assert relative_error(model, data, orthogonal(20)) <= bound
+
+
+@both_stages
+@over([case for case in CASES if case.symmetry == "none"])
+def test_unconstrained_model_is_not_equivariant(case, num_steps, make_graph, orthogonal):
+    model, data = case.build().double(), make_graph()
+    train(model, data, num_steps)
+    assert relative_error(model, data, orthogonal(20)) > 0.05
+
+
+@over([case for case in CASES if not case.fixed_size])
+def test_permuting_nodes_permutes_the_output(case, make_graph):
+    model, data, order = case.build().double(), make_graph(), torch.tensor([3, 0, 4, 1, 2])
+    torch.testing.assert_close(
+        model(permuted(data, order)), model(data)[order], rtol=1e-12, atol=1e-12
+    )
+
+
+@over([case for case in CASES if case.fixed_size])
+def test_model_tied_to_node_order_is_not_permutation_equivariant(case, make_graph):
+    model, data, order = case.build().double(), make_graph(), torch.tensor([3, 0, 4, 1, 2])
+    assert (model(permuted(data, order)) - model(data)[order]).abs().max() > 1e-3
+
+
+@every_case
+def test_order_of_edges_does_not_matter(case, make_graph):
+    model, data = case.build().double(), make_graph()
+    order, shuffled = torch.randperm(data.num_edges), data.clone()
+    shuffled.edge_index = data.edge_index[:, order]
+    shuffled.edge_attr = data.edge_attr[order]
+    torch.testing.assert_close(model(shuffled), model(data), rtol=1e-12, atol=1e-12)
+
+
+@over([case for case in CASES if case.reads_edges])
+def test_edges_matter_to_model_that_reads_them(case, make_graph):
+    model, data = case.build().double(), make_graph()
+    fewer = data.clone()
+    fewer.edge_index, fewer.edge_attr = data.edge_index[:, :-3], data.edge_attr[:-3]
+    assert (model(fewer) - model(data)).abs().max() > 1e-6
+
+
+# Batches
+
+
+@every_case
+def test_lone_graph_equals_batch_of_one(case, make_graph):
+    model, data = case.build().double(), make_graph()
+    alone, batched = model(data), model(Batch.from_data_list([data]))
+    torch.testing.assert_close(batched, alone, rtol=1e-12, atol=1e-12)
+
+
+@every_case
+def test_batch_equals_single_graphs(case, make_graph):
+    model = case.build().double()
+    graphs = [make_graph(seed=seed) for seed in range(3)]
+    singles = torch.cat([model(graph) for graph in graphs])
+    torch.testing.assert_close(model(Batch.from_data_list(graphs)), singles, rtol=1e-12, atol=1e-12)
+
+
+@over([case for case in CASES if not case.fixed_size])
+def test_ragged_batch_equals_single_graphs(case, make_graph):
+    model = case.build().double()
+    graphs = [make_graph(size, seed=size) for size in (3, 0, 5, 1, 1)]
+    singles = torch.cat([model(graph) for graph in graphs])
+    torch.testing.assert_close(model(Batch.from_data_list(graphs)), singles, rtol=1e-12, atol=1e-12)
+
+
+@over([case for case in CASES if not case.fixed_size])
+def test_one_node_graph_gives_one_finite_row(case, make_graph):
+    out = case.build().double()(make_graph(1))
+    assert out.shape == (1, 3)
+    assert out.isfinite().all()
+
+
+@every_case
+def test_graph_without_edges_gives_finite_output_and_gradients(case, make_graph):
+    model, data = case.build().double(), make_graph()
+    data.edge_index, data.edge_attr = data.edge_index[:, :0], data.edge_attr[:0]
+    out = model(data)
+    out.square().sum().backward()
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    assert out.shape == (NUM_NODES, 3)
+    assert all(value.isfinite().all() for value in (out, *gradients))
+
+
+# Parameters
+
+
+@every_case
+def test_every_parameter_gets_a_finite_gradient_unless_declared_unused(case, make_graph):
+    model = case.build().double()
+    model(make_graph()).square().sum().backward()
+    for name, parameter in model.named_parameters():
+        if name.startswith(case.without_gradient):
+            assert parameter.grad is None, name
+        else:
+            assert parameter.grad.isfinite().all(), name
+            assert parameter.grad.any(), name
+
+
+@pytest.mark.parametrize(
+    ("build", "count"),
+    [
+        pytest.param(FlatMLP, 1_116_653, id="FlatMLP"),
+        pytest.param(GNN, 104_771, id="GNN"),
+        pytest.param(EGNN, 134_852, id="EGNN"),
+        pytest.param(partial(EGNN, velocity=None), 117_952, id="EGNN-still"),
+        pytest.param(GraphTransformer, 11_827_587, id="GraphTransformer-384x10"),
+        pytest.param(
+            partial(GraphTransformer, hidden_channels=168, num_layers=12),
+            2_725_467,
+            id="GraphTransformer-168x12",
+        ),
+    ],
+)
+def test_number_of_parameters_is_the_published_one(build, count):
+    with torch.device("meta"):
+        assert sum(parameter.numel() for parameter in build().parameters()) == count
+
+
+@every_case
+def test_same_seed_gives_same_weights_by_construction_and_by_reset(case):
+    torch.manual_seed(1)
+    fresh = case.build()
+    model = case.build()
+    torch.manual_seed(1)
+    model.reset_parameters()
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, fresh.state_dict()[name]), name
+
+
+@every_case
+def test_reset_draws_every_weight_anew(case):
+    model = case.build()
+    before = {name: value.clone() for name, value in model.named_parameters() if value.dim() == 2}
+    model.reset_parameters()
+    for name, value in before.items():
+        assert not torch.equal(model.get_parameter(name), value), name
+
+
+@every_case
+def test_state_dict_round_trip_keeps_the_output(case, make_graph):
+    first, second, data = case.build().double(), case.build().double(), make_graph()
+    second.load_state_dict(first.state_dict())
+    assert torch.equal(first(data), second(data))
+
+
+# Interface
+
+
+@every_case
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+def test_output_has_one_row_per_node_in_the_dtype_of_the_model(case, dtype, make_graph):
+    out = case.build().to(dtype)(make_graph(dtype=dtype))
+    assert out.shape == (NUM_NODES, 3)
+    assert out.dtype == dtype
+
+
+@every_case
+def test_forward_leaves_the_data_untouched(case, make_graph):
+    data = Batch.from_data_list([make_graph(), make_graph(seed=1)])
+    before = data.clone()
+    case.build().double()(data)
+    assert data.keys() == before.keys()
+    for name in before.keys():  # noqa: SIM118  (a Data iterates over pairs)
+        assert torch.equal(data[name], before[name]), name
+
+
+@over([case for case in CASES if case.build.func is not EGNN])
+def test_output_is_the_linear_head_of_the_features(case, make_graph):
+    model, data = case.build().double(), make_graph()
+    assert isinstance(model.head, nn.Linear)
+    assert torch.equal(model.head(model.features(data)).view(-1, 3), model(data))
+
+
+@over([case for case in CASES if case.build.func in (GNN, EGNN)])
+def test_one_dimensional_attribute_counts_as_one_column(case, make_graph):
+    model, data = case.build().double(), make_graph()
+    column = data.clone()
+    column.charge = data.charge.unsqueeze(1)
+    assert torch.equal(model(data), model(column))
+
+
+@pytest.mark.parametrize(
+    ("model", "text"),
+    [
+        (FlatMLP(2, hidden_channels=8), "FlatMLP(6, 8, 3, num_layers=3, num_nodes=2)"),
+        (GNN(), "GNN(4, 64, 3, num_layers=4)"),
+        (EGNN(), "EGNN(2, 64, 3, num_layers=4)"),
+        (
+            GraphTransformer(7, 8, num_layers=1, heads=2),
+            "GraphTransformer(7, 8, 3, num_layers=1, heads=2)",
+        ),
+    ],
+    ids=["FlatMLP", "GNN", "EGNN", "GraphTransformer"],
+)
+def test_repr_tells_the_sizes(model, text):
+    assert repr(model) == text
+
+
+@every_case
+def test_compiled_core_equals_eager(case, make_graph):
+    model, data = case.build().double(), make_graph()
+    arguments = core_arguments(model, data)
+    compiled = torch.compile(model.core, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(*arguments), model.core(*arguments), rtol=1e-12, atol=1e-12)
+
+
+@every_case
+def test_exported_core_equals_eager(case, make_graph):
+    class Core(nn.Module):
+        def __init__(self, model):
+            super().__init__()
+            self.model = model
+
+        def forward(self, *arguments):
+            return self.model.core(*arguments)
+
+    model, data = case.build().double(), make_graph()
+    arguments = core_arguments(model, data)
+    exported = torch.export.export(Core(model), arguments).module()
+    torch.testing.assert_close(exported(*arguments), model.core(*arguments), rtol=1e-12, atol=1e-12)
+
+
+# Mistakes
+
+
+@every_case
+def test_missing_attribute_is_named(case, make_graph):
+    model, data = case.build().double(), make_graph()
+    name = model.inputs[-1]
+    del data[name]
+    with pytest.raises(ValueError, match=rf"`data\.{name}` must be present, got only \["):
+        model(data)
+
+
+@every_case
+def test_wrong_total_width_is_told(case, make_graph):
+    model, data = case.build().double(), make_graph()
+    name = model.inputs[-1]
+    data[name] = torch.ones(NUM_NODES, 9, dtype=torch.float64)
+    expected = rf"`in_channels` must equal .*{name}: 9.*, got {model.in_channels}\."
+    with pytest.raises(ValueError, match=expected):
+        model(data)
+
+
+@every_case
+def test_inputs_of_different_length_are_refused(case, make_graph):
+    model, data = case.build().double(), make_graph()
+    name = model.inputs[-1]
+    data[name] = data[name][:-1]
+    with pytest.raises(ValueError, match=rf"`inputs` must have one row per node.*'{name}': 4"):
+        model(data)
+
+
+@every_case
+def test_attribute_with_three_axes_is_refused(case, make_graph):
+    model, data = case.build().double(), make_graph()
+    name = model.inputs[-1]
+    data[name] = torch.ones(NUM_NODES, 1, 3)
+    with pytest.raises(ValueError, match=rf"`data\.{name}` must have one or two axes"):
+        model(data)
+
+
+@over([case for case in CASES if case.reads_edges])
+def test_missing_edge_index_is_named(case, make_graph):
+    model, data = case.build().double(), make_graph()
+    del data.edge_index
+    with pytest.raises(ValueError, match=r"`data\.edge_index` must be present"):
+        model(data)
+
+
+@pytest.mark.parametrize("build", [GNN, small_egnn], ids=["GNN", "EGNN"])
+def test_wrong_width_of_edge_attributes_is_told(build, make_graph):
+    data = make_graph(dtype=torch.float32)
+    data.edge_attr = data.edge_attr[:, :2]
+    with pytest.raises(ValueError, match=r"`edge_dim` must equal .*edge_attr`, 2, got 3\."):
+        build()(data)
+
+
+@pytest.mark.parametrize("build", [GNN, EGNN])
+def test_negative_edge_dim_is_refused(build):
+    with pytest.raises(ValueError, match=r"`edge_dim` must not be negative, got -1\."):
+        build(edge_dim=-1)
+
+
+@every_case
+@pytest.mark.parametrize("name", ["in_channels", "hidden_channels", "out_channels", "num_layers"])
+def test_size_below_one_is_refused(case, name):
+    with pytest.raises(ValueError, match=rf"`{name}` must be positive, got 0\."):
+        case.build(**{name: 0})
+
+
+@every_case
+def test_string_as_inputs_is_refused(case):
+    with pytest.raises(TypeError, match="`inputs` must be a sequence of names, got the string"):
+        case.build(inputs="pos")

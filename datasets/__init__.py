@@ -1,0 +1,6 @@
+"""Datasets of the paper as PyTorch Geometric datasets."""
+
+from pyg_remul.datasets.mocap import MoCap
+from pyg_remul.datasets.nbody import NBody
+
+__all__ = ["MoCap", "NBody"]

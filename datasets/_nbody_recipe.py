@@ -1,0 +1,129 @@
+"""The options of the N-body data, and the systems that follow from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+from pyg_remul.datasets._checks import check_integer, check_number
+from pyg_remul.datasets._nbody_simulator import Systems, draw_systems, integrate
+from pyg_remul.groups import SO3
+from pyg_remul.randomness import derive_generator
+
+__all__ = ["CHUNK", "MAX_DISPLACEMENT", "Degrees", "Recipe", "parse_degrees"]
+
+Range: TypeAlias = tuple[float, float] | Literal["haar"]
+Degrees: TypeAlias = float | Range
+
+# Systems are always drawn this many at a time, so that a smaller set begins a larger one.
+CHUNK = 1000
+MAX_DISPLACEMENT = 2.0
+TRANSLATION_STD = 20.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to make the systems; see :class:`~pyg_remul.datasets.NBody` for the fields.
+
+    Raises:
+        TypeError: If an option is of the wrong type.
+        ValueError: If an option is out of range.
+    """
+
+    split: str
+    num_samples: int
+    num_planets: int
+    degrees: Range
+    euler: bool
+    seed: int
+    num_steps: int
+    dt: float
+    center: bool
+    shift: float
+
+    def __post_init__(self) -> None:
+        check_integer("num_samples", self.num_samples)
+        check_integer("num_planets", self.num_planets)
+        check_integer("num_steps", self.num_steps)
+        check_integer("seed", self.seed, positive=False)
+        check_number("dt", self.dt, positive=True)
+        check_number("shift", self.shift)
+        if self.center and self.shift:
+            raise ValueError(f"`shift` must be 0 with `center=True`, got {self.shift}.")
+        if self.degrees == "haar" and self.euler:
+            raise ValueError("`euler` must be False with `degrees='haar'`, got True.")
+
+    @property
+    def stem(self) -> str:
+        """Every option, for the name of a file."""
+        angle = "haar" if self.degrees == "haar" else "deg{:g}-{:g}".format(*self.degrees)
+        place = "centred" if self.center else f"shift{self.shift:g}"
+        return (
+            f"nbody-{self.split}-{self.num_samples}-p{self.num_planets}-{angle}"
+            f"{'-euler' if self.euler else ''}-seed{self.seed}-steps{self.num_steps}"
+            f"-dt{self.dt:g}-{place}"
+        )
+
+    def simulate(self, chunk: int) -> dict[str, Tensor]:
+        """Makes one chunk of systems.
+
+        Args:
+            chunk: Its number, from 0.
+
+        Returns:
+            The attributes of the systems that stay within :data:`MAX_DISPLACEMENT`, of shapes
+            ``[B, n, 1]`` and ``[B, n, 3]`` in float32, where ``B`` is at most :data:`CHUNK`.
+        """
+        start = draw_systems(CHUNK, self.num_planets, self._generator("systems", chunk))
+        end = integrate(start, self.num_steps, self.dt)
+        # Gravity commutes with rotations and translations, so placing both ends is as good as
+        # placing the start, and the choice of what stays does not depend on the place.
+        rotation = self._rotation(chunk)
+        offset = self._offset(start, rotation, chunk)
+        fields = {
+            "mass": start.mass,
+            "pos": start.pos @ rotation.mT + offset,
+            "vel": start.vel @ rotation.mT,
+            "y": end.pos @ rotation.mT + offset,
+        }
+        displacement = (end.pos - start.pos).norm(dim=-1).amax(dim=1)
+        stays = displacement <= MAX_DISPLACEMENT
+        return {key: value[stays].float() for key, value in fields.items()}
+
+    def _generator(self, purpose: str, chunk: int) -> torch.Generator:
+        # One for each purpose: other angles leave the systems as they are.
+        return derive_generator(self.seed, "nbody", self.split, purpose, chunk)
+
+    def _rotation(self, chunk: int) -> Tensor:
+        group = SO3() if self.degrees == "haar" else SO3(self.degrees, euler=self.euler)
+        generator = self._generator("rotation", chunk)
+        return group.sample(CHUNK, generator=generator, dtype=torch.float64).matrix
+
+    def _offset(self, start: Systems, rotation: Tensor, chunk: int) -> Tensor:
+        if self.center:
+            center = (start.mass * start.pos).sum(1, keepdim=True) / start.mass.sum(1, keepdim=True)
+            return -center @ rotation.mT
+        generator = self._generator("translation", chunk)
+        noise = torch.randn(CHUNK, 1, 3, generator=generator, dtype=torch.float64)
+        return TRANSLATION_STD * noise + noise.new_tensor([self.shift, 0.0, 0.0])
+
+
+def parse_degrees(degrees: object) -> Range:
+    """Reads ``"haar"``, a largest magnitude or a range of magnitudes, in degrees."""
+    if degrees == "haar":
+        return "haar"
+    pair = degrees if isinstance(degrees, (tuple, list)) else (0.0, degrees)
+    wording = (
+        "`degrees` must be 'haar', a magnitude in [0, 180] or an ascending pair of them, "
+        f"got {degrees!r}."
+    )
+    numbers = [x for x in pair if isinstance(x, (int, float)) and not isinstance(x, bool)]
+    if len(pair) != 2 or len(numbers) != 2:
+        raise TypeError(wording)
+    low, high = map(float, numbers)
+    if not 0 <= low <= high <= 180:
+        raise ValueError(wording)
+    return low, high

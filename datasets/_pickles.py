@@ -1,0 +1,110 @@
+"""Reading pickles of NumPy arrays without running anything that they name."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["load_arrays"]
+
+_PLAIN = re.compile(r"[biufc]\d{1,2}")
+_NDARRAY: Final = object()
+
+
+def load_arrays(path: str | Path) -> Any:
+    """Reads a pickle of builtin containers, numbers, strings and NumPy arrays.
+
+    The few functions that NumPy's own pickles name are replaced by ones that accept arrays and
+    scalars of booleans and numbers, and nothing else is looked up: neither a global nor an object
+    array of the file gets to run.
+
+    Args:
+        path: The file, written under NumPy 1 or 2.
+
+    Returns:
+        The unpickled object.
+
+    Raises:
+        ValueError: If the file is truncated, is no pickle, or names any other global.
+    """
+    with open(path, "rb") as file:
+        try:
+            return _ArrayUnpickler(file).load()
+        except Exception as error:  # a crafted file can make the unpickler fail in any way
+            raise ValueError(f"The file {path} is not a pickle of plain arrays: {error}") from error
+
+
+class _DType:
+    """Stands in for a dtype, whose own ``__setstate__`` would believe the file."""
+
+    def __init__(self, code: object) -> None:
+        if not isinstance(code, str) or not _PLAIN.fullmatch(code):
+            raise pickle.UnpicklingError(f"arrays of type {code!r} are refused")
+        self.dtype = np.dtype(code)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _, order, *structure = state
+        if order not in ("<", ">", "|", "=") or structure[:3] != [None, None, None]:
+            raise pickle.UnpicklingError(f"arrays of type {state!r} are refused")
+        self.dtype = self.dtype.newbyteorder(order)
+
+
+class _Array(np.ndarray[Any, np.dtype[Any]]):
+    """An array that takes its content from nothing but a shape, a plain dtype and bytes."""
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _, shape, dtype, fortran, content = state
+        if not isinstance(dtype, _DType) or not isinstance(content, bytes):
+            raise pickle.UnpicklingError("arrays must hold plain bytes")
+        # The stub asks for `numpy.bool`, which the method itself refuses.
+        super().__setstate__((1, shape, dtype.dtype, bool(fortran), content))  # type: ignore[arg-type]
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Hands out bound methods and one bare object, which a file can neither change nor subclass."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        # NumPy 2 renamed `numpy.core`; either may have written the file.
+        allowed: dict[tuple[str, str], Callable[..., Any] | object] = {
+            ("numpy.core.multiarray", "_reconstruct"): self._reconstruct,
+            ("numpy.core.multiarray", "scalar"): self._scalar,
+            ("numpy.core.numeric", "_frombuffer"): self._frombuffer,
+            ("numpy", "ndarray"): _NDARRAY,
+            ("numpy", "dtype"): self._dtype,
+            ("_codecs", "encode"): self._encode,
+        }
+        key = re.sub(r"^numpy\._core\.", "numpy.core.", module), name
+        if key not in allowed:
+            raise pickle.UnpicklingError(f"it names the forbidden global `{module}.{name}`")
+        return allowed[key]
+
+    def _reconstruct(self, kind: object, _shape: object, _code: object) -> _Array:
+        if kind is not _NDARRAY:
+            raise pickle.UnpicklingError("subclasses of arrays are refused")
+        return np.empty(0).view(_Array)
+
+    def _dtype(self, code: object, _align: object = False, _copy: object = False) -> _DType:
+        return _DType(code)
+
+    def _scalar(self, dtype: _DType, content: bytes) -> Any:
+        return np.frombuffer(content, dtype.dtype, count=1)[0]
+
+    def _frombuffer(
+        self, content: bytes, dtype: _DType, shape: tuple[int, ...], order: str, *axes: Any
+    ) -> NDArray[Any]:
+        if order not in ("C", "F") or axes not in ((), (None,)):
+            raise pickle.UnpicklingError(f"arrays laid out as {(order, *axes)!r} are refused")
+        flat = np.frombuffer(content, dtype.dtype)
+        return flat.reshape(shape, order="C" if order == "C" else "F")
+
+    def _encode(self, text: str, encoding: str) -> bytes:
+        # How protocols 0 to 2 store bytes; other encodings would import a module each.
+        if encoding != "latin1":
+            raise pickle.UnpicklingError(f"the encoding {encoding!r} is refused")
+        return text.encode("latin1")

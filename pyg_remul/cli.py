@@ -1,0 +1,133 @@
+"""The command line: ``pyg-remul train``, ``evaluate`` and ``demo``."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+try:
+    import tyro
+
+    from pyg_remul.demo import DemoConfig, run_demo
+    from pyg_remul.experiment import evaluate, train
+except ModuleNotFoundError as error:  # an extra that the core does without
+    if error.name is None or error.name.startswith("pyg_remul"):
+        raise
+    sys.exit(
+        f"pyg-remul needs the package {error.name}; install the extra that brings it: "
+        "pip install 'pyg_remul[train]'"
+    )
+
+from pyg_remul.config import ModelName, PresetName, Task, TrainConfig, preset
+from pyg_remul.tables import markdown_table
+
+__all__ = ["main"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _TrainOptions(TrainConfig):
+    """Options of a run; the defaults shown are those of the preset for this task and model."""
+
+    task: tyro.conf.Positional[Task] = "nbody"
+    """The data: simulated N-body systems, or motion capture of running."""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs the command line.
+
+    Args:
+        argv: The arguments, those of the process by default.
+    """
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    defaults = _TrainOptions(**_fields(_chosen_preset(arguments)))
+
+    def train_command(
+        config: tyro.conf.OmitArgPrefixes[_TrainOptions] = defaults,
+        *,
+        out: Path | None = None,
+        resume: bool = False,
+    ) -> None:
+        """Train a model on a task of the paper, then evaluate it on the test splits.
+
+        Args:
+            config: The options of the run.
+            out: Folder of the run; runs/TASK-MODEL-METHOD-SEED by default.
+            resume: Go on with the run in that folder, with the same options.
+        """
+        options = TrainConfig(**_fields(config))
+        name = f"{options.task}-{options.model}-{options.method}-{options.seed}"
+        folder = Path("runs") / name if out is None else out
+        _show(train(options, folder, resume=resume))
+        print(f"\nwritten to {folder}")  # noqa: T201
+
+    commands: dict[str, Any] = {
+        "train": train_command,
+        "evaluate": _evaluate_command,
+        "demo": _demo_command,
+    }
+    try:
+        tyro.extras.subcommand_cli_from_dict(commands, args=arguments, prog="pyg-remul")
+    except (ValueError, TypeError, OSError) as error:
+        sys.exit(f"pyg-remul: {error}")
+    except KeyboardInterrupt:
+        sys.exit("\npyg-remul: interrupted; the same command with --resume goes on")
+
+
+def _evaluate_command(
+    checkpoint: tyro.conf.Positional[Path],
+    *,
+    data: Path | None = None,
+    num_samples: int = 100,
+    num_graphs: int = 100,
+) -> None:
+    """Measure a checkpoint's test error, and its equivariance errors in float64.
+
+    Args:
+        checkpoint: File written by train, such as runs/NAME/checkpoints/best.ckpt.
+        data: Folder of the datasets; that of the run by default.
+        num_samples: Random rotations, M in Eq. 12 and 13.
+        num_graphs: Test graphs for the equivariance errors.
+    """
+    _show(evaluate(checkpoint, data, num_samples=num_samples, num_graphs=num_graphs))
+
+
+def _demo_command(config: tyro.conf.OmitArgPrefixes[DemoConfig] = DemoConfig()) -> None:  # noqa: B008
+    """Compare plain training, augmentation and REMUL on N-body systems: a table and a figure."""
+    run_demo(config)
+
+
+def _chosen_preset(arguments: Sequence[str]) -> TrainConfig:
+    """The preset that the arguments name, so that help shows its values as the defaults."""
+    task = next((word for word in arguments[1:] if word in get_args(Task)), "nbody")
+    chosen = {"preset": "small", "model": "mlp" if task == "mocap-run" else "transformer"}
+    for option, choices in (("preset", PresetName), ("model", ModelName)):
+        for place, word in enumerate(arguments):
+            name, _, value = word.partition("=")
+            if name == f"--{option}":
+                value = value or "".join(arguments[place + 1 : place + 2])
+                chosen[option] = value if value in get_args(choices) else chosen[option]
+    if task == "nbody" and chosen["model"] == "mlp":
+        chosen["model"] = "transformer"
+    return preset(task, chosen["model"], chosen["preset"])  # type: ignore[arg-type]
+
+
+def _fields(config: TrainConfig) -> dict[str, Any]:
+    return {field.name: getattr(config, field.name) for field in dataclasses.fields(TrainConfig)}
+
+
+def _show(results: dict[str, dict[str, float]]) -> None:
+    """Prints the results of a run."""
+    names = list(dict.fromkeys(name for values in results.values() for name in values))
+    rows = [
+        [name, *(f"{values[name]:.3g}" if name in values else "" for values in results.values())]
+        for name in names
+    ]
+    print(markdown_table(["", *results], rows))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,184 @@
+"""The options of a training run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
+
+from pyg_remul.criteria import check_choice
+
+__all__ = ["MethodName", "ModelName", "PresetName", "Task", "TrainConfig", "preset"]
+
+Task: TypeAlias = Literal["nbody", "mocap-run"]
+ModelName: TypeAlias = Literal["transformer", "gnn", "egnn", "mlp"]
+MethodName: TypeAlias = Literal["plain", "augmentation", "remul", "gradnorm"]
+PresetName: TypeAlias = Literal["small", "paper"]
+
+_POSITIVE = (
+    *("hidden_channels", "num_layers", "heads", "steps", "batch_size", "val_every"),
+    *("lr", "lr_final", "num_samples", "eta"),
+)
+
+_SIZES: dict[str, dict[str, dict[str, Any]]] = {
+    "small": {
+        "nbody": {"steps": 1500, "batch_size": 64, "lr": 1e-3, "val_every": 150, "num_eval": 1000},
+        "mocap-run": {"steps": 3400, "batch_size": 12, "lr": 1e-3, "val_every": 170},
+        "transformer": {"hidden_channels": 64, "num_layers": 4, "heads": 4},
+        "gnn": {"hidden_channels": 64, "num_layers": 4},
+        "egnn": {"hidden_channels": 64, "num_layers": 4},
+        "mlp": {"hidden_channels": 128, "num_layers": 3},
+    },
+    "paper": {
+        "nbody": {"steps": 50_000, "batch_size": 64, "lr": 3e-4, "val_every": 1000},
+        "mocap-run": {
+            "steps": 34_000,
+            "batch_size": 12,
+            "lr": 3e-4,
+            "val_every": 170,
+            "lr_final": 1.0,
+            "clip": None,
+        },
+        "transformer": {"hidden_channels": 384, "num_layers": 10, "heads": 8},
+        "gnn": {"hidden_channels": 64, "num_layers": 4},
+        "egnn": {"hidden_channels": 64, "num_layers": 4},
+        "mlp": {"hidden_channels": 680, "num_layers": 3},
+    },
+}
+"""Sizes by preset, then by task and by model. ``paper`` is arXiv:2410.17878, appendix C."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """All that a run depends on; see :func:`preset` for the sizes that go together.
+
+    Raises:
+        ValueError: If an option is out of range or a combination is impossible.
+    """
+
+    task: Task
+    """The data: simulated N-body systems, or motion capture of running."""
+    preset: PresetName = "small"
+    """Where the defaults of all sizes come from: `small` trains in a minute or so on a CPU, `paper`
+    is the published protocol."""
+    model: ModelName = "transformer"
+    """The architecture; `mlp` takes graphs of one size only, such as motion capture."""
+    method: MethodName = "remul"
+    """`plain`: the objective alone. `augmentation`: turned graphs alone. `remul`: both, with
+    constant weights. `gradnorm`: both, with weights that GradNorm adapts."""
+    alpha: float = 1.0
+    """Weight of the objective (remul; the initial weight for gradnorm)."""
+    beta: float = 1.0
+    """Weight of the equivariance loss (remul; the initial weight for gradnorm)."""
+    eta: float = 0.025
+    """Learning rate of GradNorm's weights."""
+    gamma: float = 1.5
+    """GradNorm's exponent: how strongly the two losses are pulled to the same rate."""
+    reference: Literal["label", "prediction", "detached"] = "label"
+    """What predictions for turned graphs are compared with."""
+    degrees: float | None = None
+    """Bound of the rotation angle in training, about a random axis; all rotations by default."""
+    num_samples: int = 1
+    """Turned copies of each graph in a step."""
+    hidden_channels: int = 64
+    """Width of the model."""
+    num_layers: int = 4
+    """Depth of the model."""
+    heads: int = 4
+    """Attention heads of the transformer."""
+    steps: int = 1500
+    """Optimiser steps."""
+    batch_size: int = 64
+    """Graphs in a step."""
+    lr: float = 1e-3
+    """Initial learning rate of Adam."""
+    lr_final: float = 0.01096
+    """Fraction of the learning rate left at the end of its exponential decay in 50 stages."""
+    clip: float | None = 10.0
+    """Bound of the gradient's norm, which does not grow with the weights of the loss: a large beta
+    is clipped more often than a small one. None clips nothing."""
+    val_every: int = 150
+    """Steps between validations; each writes a checkpoint. Must divide the number of steps."""
+    patience: int | None = None
+    """Validations without improvement after which training stops; never by default."""
+    equivariance_graphs: int = 32
+    """Validation graphs on which each validation measures the equivariance errors; 0 for none."""
+    num_train: int | None = None
+    """Training graphs; the dataset's own number by default."""
+    num_eval: int | None = None
+    """Validation and test graphs of the simulated data; 5,000 of each by default."""
+    data_seed: int = 0
+    """Seed of the simulated data."""
+    seed: int = 0
+    """Seed of the weights, the order of the graphs and the rotations."""
+    data: Path = Path("data")
+    """Folder of the datasets."""
+
+    def __post_init__(self) -> None:
+        choices = {"task": Task, "preset": PresetName, "model": ModelName, "method": MethodName}
+        for name, allowed in choices.items():
+            check_choice(name, getattr(self, name), get_args(allowed))
+        for name in _POSITIVE:
+            if not getattr(self, name) > 0:
+                raise ValueError(f"`{name}` must be positive, got {getattr(self, name)}.")
+        if self.clip is not None and not self.clip > 0:
+            raise ValueError(f"`clip` must be positive or None, got {self.clip}.")
+        for name in ("patience", "num_train", "num_eval"):
+            given = getattr(self, name)
+            if given is not None and given < 1:
+                raise ValueError(f"`{name}` must be positive, got {given}.")
+        if self.equivariance_graphs < 0:
+            given = self.equivariance_graphs
+            raise ValueError(f"`equivariance_graphs` must not be negative, got {given}.")
+        if self.steps % self.val_every:
+            raise ValueError(
+                f"`val_every` must divide `steps`, {self.steps}, got {self.val_every}."
+            )
+        if self.model == "mlp" and self.task == "nbody":
+            raise ValueError("`model` must not be 'mlp' for the task 'nbody', got 'mlp'.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The options as JSON values."""
+        return dataclasses.asdict(self) | {"data": str(self.data)}
+
+    @classmethod
+    def from_dict(cls, options: Mapping[str, Any]) -> TrainConfig:
+        """Reads what :meth:`to_dict` wrote.
+
+        Raises:
+            ValueError: If an option is missing or unknown.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        if set(options) != known:
+            raise ValueError(
+                "`options` must be those of this version, got unknown "
+                f"{sorted(set(options) - known)} and missing {sorted(known - set(options))}."
+            )
+        return cls(**{**options, "data": Path(options["data"])})
+
+
+def preset(
+    task: Task, model: ModelName = "transformer", name: PresetName = "small", **options: Any
+) -> TrainConfig:
+    """Returns the configuration of a preset.
+
+    Args:
+        task: The data.
+        model: The architecture.
+        name: ``"small"`` or ``"paper"``.
+        **options: Options of :class:`TrainConfig` that replace the preset's.
+
+    Raises:
+        ValueError: If a name is unknown.
+
+    Example:
+        >>> preset("nbody", name="paper").hidden_channels
+        384
+    """
+    check_choice("task", task, get_args(Task))
+    check_choice("model", model, get_args(ModelName))
+    check_choice("name", name, get_args(PresetName))
+    sizes = _SIZES[name][task] | _SIZES[name][model]
+    return TrainConfig(**{"task": task, "model": model, "preset": name, **sizes, **options})

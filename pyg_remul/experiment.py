@@ -1,0 +1,294 @@
+"""Training runs and their evaluation, from a configuration to a folder of results."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback, Checkpoint
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from pyg_remul.config import TrainConfig
+from pyg_remul.evaluation import device_of, evaluating
+from pyg_remul.groups import SO3
+from pyg_remul.loss import RemulLoss
+from pyg_remul.metrics import equivariance_error
+from pyg_remul.run_folder import RunFolder
+from pyg_remul.stacked_loader import StackedLoader
+from pyg_remul.tasks import TaskData, build_model, load_task
+from pyg_remul.training import RemulDataModule, RemulModule
+
+__all__ = ["evaluate", "evaluate_model", "load_checkpoint", "train"]
+
+Report: TypeAlias = Callable[[int], object]
+"""Takes the number of steps done."""
+
+_BATCH = 500
+
+
+class _MetricsTable(Callback):
+    """Keeps a row of metrics for each validation, in the checkpoint and in ``metrics.csv``."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+        self.rows: list[dict[str, float]] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows = list(state_dict["rows"])
+
+    def on_validation_end(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,  # noqa: ARG002
+    ) -> None:
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        self.rows.append({"step": trainer.global_step, **metrics})
+        self.folder.write_metrics(self.rows)
+
+
+class _Checkpoints(Checkpoint):
+    """Writes the last and the best checkpoint, and ends a run that does not improve for too long.
+
+    Lightning's own callback writes no last checkpoint at a validation that is not the best, and
+    forgets the best one when the folder moves.
+    """
+
+    def __init__(self, folder: RunFolder, patience: int | None) -> None:
+        self.folder, self.patience = folder, patience
+        self.lowest, self.waited = math.inf, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"lowest": self.lowest, "waited": self.waited}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.lowest, self.waited = state_dict["lowest"], state_dict["waited"]
+
+    def on_train_start(self, trainer: lightning.Trainer, *_: Any) -> None:
+        self._stop(trainer)  # a resumed run may have been at its end
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+        loss = float(trainer.callback_metrics["val/loss"])
+        self.waited += 1
+        if loss < self.lowest or self.lowest == math.inf:
+            self.lowest, self.waited = min(self.lowest, loss), 0
+            trainer.save_checkpoint(self.folder.best)
+        trainer.save_checkpoint(self.folder.last)
+        self._stop(trainer)
+
+    def _stop(self, trainer: lightning.Trainer) -> None:
+        if self.patience is not None and self.waited >= self.patience:
+            trainer.should_stop = True
+
+
+class _StepReport(Callback):
+    """Tells how many steps are done."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+        self.report(trainer.global_step)
+
+
+def train(
+    config: TrainConfig,
+    out: Path,
+    *,
+    resume: bool = False,
+    report: Report | None = None,
+) -> dict[str, Any]:
+    """Trains a model, keeps the checkpoint of the lowest validation loss, and evaluates it.
+
+    Args:
+        config: The options.
+        out: The folder of the run; see :class:`~pyg_remul.run_folder.RunFolder`.
+        resume: Whether to go on with the run in ``out``. The result is that of an unbroken run, bit
+            for bit on a CPU.
+        report: Called after each step with the number of steps done, instead of a progress bar.
+
+    Returns:
+        The results by split, as :func:`evaluate_model` gives them.
+
+    Raises:
+        FileExistsError: If ``out`` holds a run and ``resume`` is not set.
+        ValueError: If ``out`` holds a run with other options.
+    """
+    folder = RunFolder(out)
+    checkpoint = folder.open(config, resume=resume)
+    results = folder.results()
+    if results is not None:
+        return results
+    data = load_task(config, progress=report is None)
+    module = RemulModule(config, build_model(config, data), data.reps)
+    if checkpoint is None:
+        folder.claim(config)  # not before the options have proved possible
+    with _quiet(), _progress(config.steps, report) as progress:
+        trainer = _trainer(config, folder, [_StepReport(progress)], curves=report is None)
+        datamodule = RemulDataModule(config, data)
+        path = None if checkpoint is None else str(checkpoint)
+        try:
+            trainer.fit(module, datamodule, ckpt_path=path, weights_only=True)
+        except SystemExit as error:  # which Lightning makes of an interruption
+            raise KeyboardInterrupt from error
+    results = evaluate(folder.best, config.data, task=data)
+    folder.write_results(results)
+    return results
+
+
+def evaluate(
+    checkpoint: Path,
+    data: Path | None = None,
+    *,
+    task: TaskData | None = None,
+    num_samples: int = 100,
+    num_graphs: int = 100,
+) -> dict[str, Any]:
+    """Evaluates a checkpoint; nothing is written.
+
+    Args:
+        checkpoint: A file that :func:`train` wrote.
+        data: Folder of the datasets, that of the run by default.
+        task: The task's datasets, if they are loaded already.
+        num_samples: Elements for the equivariance errors.
+        num_graphs: Test graphs for the equivariance errors.
+
+    Returns:
+        The results by split, as :func:`evaluate_model` gives them.
+    """
+    config, state = load_checkpoint(checkpoint)
+    if data is not None:
+        config = dataclasses.replace(config, data=data)
+    task = load_task(config) if task is None else task
+    model = build_model(config, task)
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        name = type(model).__name__
+        raise ValueError(f"{checkpoint} does not hold the weights of {name}: {reason}") from error
+    return evaluate_model(model, task, num_samples=num_samples, num_graphs=num_graphs)
+
+
+def evaluate_model(
+    model: nn.Module, data: TaskData, *, num_samples: int = 100, num_graphs: int = 100
+) -> dict[str, dict[str, float]]:
+    """Measures the error and the equivariance of a model on the test splits.
+
+    Args:
+        model: The model.
+        data: The task's datasets.
+        num_samples: Elements, uniform rotations, for the equivariance errors.
+        num_graphs: Test graphs for the equivariance errors, which are taken in float64.
+
+    Returns:
+        For each split ``mse``, the mean squared error over nodes and coordinates, and for the first
+        of them the values of :func:`~pyg_remul.equivariance_error`.
+    """
+    criterion = RemulLoss(SO3(), data.reps)
+    device = device_of(model) or torch.device("cpu")
+    results: dict[str, dict[str, float]] = {}
+    for split, dataset in data.tests.items():
+        total, nodes = 0.0, 0
+        with evaluating(model, None), torch.no_grad():
+            for batch in StackedLoader(dataset, _BATCH):
+                total += float(criterion.supervise(model, batch.to(device))) * batch.num_nodes
+                nodes += batch.num_nodes
+        results[split] = {"mse": total / nodes}
+    first = next(iter(data.tests))
+    errors = equivariance_error(
+        model,
+        StackedLoader(data.tests[first], _BATCH),
+        SO3(),
+        reps=data.reps,
+        num_samples=num_samples,
+        max_graphs=num_graphs,
+        dtype=torch.float64,
+    )
+    results[first] |= errors
+    return results
+
+
+def load_checkpoint(path: Path) -> tuple[TrainConfig, dict[str, Tensor]]:
+    """Reads a checkpoint. Nothing in it is executed.
+
+    Args:
+        path: A file that :func:`train` wrote.
+
+    Returns:
+        The options of the run, and the weights for the model of
+        :func:`~pyg_remul.tasks.build_model`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged or of another program.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"`checkpoint` must be a file, got {path}, which is none.")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file may end in any
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise ValueError(f"{path} is damaged or not a checkpoint of tensors: {reason}") from error
+    options = content.get("hyper_parameters") if isinstance(content, dict) else None
+    if not isinstance(options, dict) or "config" not in options:
+        raise ValueError(f"{path} is not a checkpoint of pyg_remul: it holds no configuration.")
+    prefix = "model."
+    state = content["state_dict"].items()
+    weights = {key.removeprefix(prefix): value for key, value in state if key.startswith(prefix)}
+    return TrainConfig.from_dict(options["config"]), weights
+
+
+def _trainer(
+    config: TrainConfig, folder: RunFolder, callbacks: list[Callback], *, curves: bool
+) -> lightning.Trainer:
+    checkpoints = _Checkpoints(folder, config.patience)
+    return lightning.Trainer(
+        accelerator="auto",
+        devices=1,
+        max_epochs=config.steps // config.val_every,
+        gradient_clip_val=config.clip,
+        callbacks=[*callbacks, _MetricsTable(folder), checkpoints],
+        logger=TensorBoardLogger(folder.path, name="", version="tensorboard") if curves else False,
+        default_root_dir=folder.path,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        reload_dataloaders_every_n_epochs=1,
+        num_sanity_val_steps=0,
+    )
+
+
+@contextmanager
+def _progress(steps: int, report: Report | None) -> Iterator[Report]:
+    """The report itself, or a bar over the steps of the whole run."""
+    if report is not None:
+        yield report
+        return
+    with tqdm(total=steps, desc="training", unit="step", dynamic_ncols=True) as bar:
+        yield lambda step: bar.update(step - bar.n)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Drops Lightning's advice on loaders and devices, which does not apply here."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"lightning\..*")
+            yield
+    finally:
+        logger.setLevel(level)

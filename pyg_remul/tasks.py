@@ -1,0 +1,90 @@
+"""The datasets and models that a configuration names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch_geometric.data import InMemoryDataset
+
+from pyg_remul.config import TrainConfig
+from pyg_remul.datasets import MoCap, NBody
+from pyg_remul.models import EGNN, GNN, FlatMLP, GraphTransformer
+
+__all__ = ["TaskData", "build_model", "load_task"]
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """The datasets of a task.
+
+    Attributes:
+        train: Training graphs.
+        val: Validation graphs.
+        tests: Test graphs by the name of the split.
+        reps: The representation of each attribute.
+        inputs: The node attributes that a model reads.
+        scalars: Those of them that are invariant.
+        edge_dim: Columns of the edge attributes, 0 for none.
+    """
+
+    train: InMemoryDataset
+    val: InMemoryDataset
+    tests: dict[str, InMemoryDataset]
+    reps: dict[str, str]
+    inputs: tuple[str, ...]
+    scalars: tuple[str, ...]
+    edge_dim: int
+
+
+def load_task(config: TrainConfig, *, progress: bool = True) -> TaskData:
+    """Loads, and on first use prepares, the datasets of a configuration.
+
+    Args:
+        config: Names the task and its sizes.
+        progress: Whether to show a bar while simulating.
+    """
+    if config.task == "mocap-run":
+        splits = {s: MoCap(config.data / "mocap", "run", s) for s in ("train", "val", "test")}
+        train = splits["train"] if config.num_train is None else splits["train"][: config.num_train]
+        reps, tests = MoCap.reps, {"test": splits["test"]}
+        return TaskData(train, splits["val"], tests, reps, ("pos", "vel"), (), edge_dim=1)
+    sizes = {"train": config.num_train} | dict.fromkeys(("val", "test", "ood"), config.num_eval)
+    sets = {
+        split: NBody(
+            config.data / "nbody", split, num_samples=num, seed=config.data_seed, progress=progress
+        )
+        for split, num in sizes.items()
+    }
+    tests = {split: sets[split] for split in ("test", "ood")}
+    inputs, scalars = ("mass", "pos", "vel"), ("mass",)
+    return TaskData(sets["train"], sets["val"], tests, NBody.reps, inputs, scalars, edge_dim=0)
+
+
+def build_model(config: TrainConfig, data: TaskData) -> nn.Module:
+    """Builds the model of a configuration, with weights drawn from its seed.
+
+    Args:
+        config: Names the model, its sizes and the seed.
+        data: The task's datasets, of which the first graph gives the widths.
+    """
+    graph = data.train[0]
+    width = sum(graph[name].size(-1) for name in data.inputs)
+    size: dict[str, Any] = {
+        "hidden_channels": config.hidden_channels,
+        "num_layers": config.num_layers,
+    }
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        match config.model:
+            case "mlp":
+                return FlatMLP(graph.num_nodes, width, inputs=data.inputs, **size)
+            case "gnn":
+                return GNN(width, edge_dim=data.edge_dim, inputs=data.inputs, **size)
+            case "egnn":
+                columns = 1 + sum(graph[name].size(-1) for name in data.scalars)
+                return EGNN(columns, edge_dim=data.edge_dim, inputs=data.scalars, **size)
+            case _:
+                return GraphTransformer(width, inputs=data.inputs, heads=config.heads, **size)

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import pickle
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def example(name: str) -> Callable[[list[str]], None]:
+    return runpy.run_path(str(EXAMPLES / name))["main"]
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """A folder with motion capture files of the published form."""
+    parents = {6: 0, 11: 0, 17: 13, 24: 13, 23: 20, 30: 27}
+    edges = [[child, parents.get(child, child - 1)] for child in range(1, 31)]
+    rng = np.random.default_rng(0)
+    trials = [rng.normal(size=(130, 31, 3)).cumsum(axis=0) for _ in range(11)]
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    (raw / "motion_run.pkl").write_bytes(pickle.dumps((edges, trials)))
+    return tmp_path
+
+
+def numbers(text: str, label: str) -> list[float]:
+    return [
+        float(line.split(label)[1].split()[0].strip(","))
+        for line in text.splitlines()
+        if label in line
+    ]
+
+
+def test_quickstart_shows_that_remul_lowers_the_equivariance_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    example("quickstart.py")(["--root", str(tmp_path), "--epochs", "15"])
+    plain, remul = numbers(capsys.readouterr().out, "E' ")
+    assert remul < plain
+
+
+@pytest.mark.parametrize("method", ["plain", "augmentation", "remul", "gradnorm"])
+def test_nbody_trains_by_every_method(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], method: str
+) -> None:
+    options = ["--method", method, "--epochs", "2", "--num-test", "8", "--root", str(tmp_path)]
+    example("nbody.py")(options)
+    (error,) = numbers(capsys.readouterr().out, "MSE out of distribution: ")
+    assert 0 < error < 10
+
+
+@pytest.mark.parametrize("model", ["transformer", "gnn", "egnn"])
+def test_nbody_trains_every_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], model: str
+) -> None:
+    options = ["--model", model, "--epochs", "1", "--num-test", "8", "--root", str(tmp_path)]
+    example("nbody.py")(options)
+    (error,) = numbers(capsys.readouterr().out, "E' ")
+    assert error < 1e-4 if model == "egnn" else error > 1e-2
+
+
+@pytest.mark.parametrize("model", ["mlp", "transformer", "gnn", "egnn"])
+@pytest.mark.parametrize("method", ["augmentation", "remul"])
+def test_mocap_trains(
+    runs: Path, capsys: pytest.CaptureFixture[str], model: str, method: str
+) -> None:
+    options = ["--model", model, "--method", method, "--hidden", "16"]
+    example("mocap.py")([*options, "--epochs", "1", "--root", str(runs)])
+    (error,) = numbers(capsys.readouterr().out, "relative E' ")
+    assert error < 1e-4 if model == "egnn" else error > 1e-2
+
+
+def test_schnet_is_invariant_and_its_forces_equivariant(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    example("schnet.py")(["--epochs", "1", "--num-train", "8"])
+    energy, force = numbers(capsys.readouterr().out, "relative E' ")
+    assert energy < 1e-4
+    assert force < 1e-4

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,6 +34,17 @@ class _TrainOptions(TrainConfig):
     task: tyro.conf.Positional[Task] = "nbody"
     """The data: simulated N-body systems, or motion capture of running."""
 
+    def __post_init__(self) -> None:
+        """Leaves the checks to the configuration itself, whose messages tyro would frame."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _DemoOptions(DemoConfig):
+    """Options of the demo."""
+
+    def __post_init__(self) -> None:
+        """Leaves the checks to the configuration itself, whose messages tyro would frame."""
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command line.
@@ -43,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         argv: The arguments, those of the process by default.
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
-    defaults = _TrainOptions(**_fields(_chosen_preset(arguments)))
+    defaults = _TrainOptions(**vars(_chosen_preset(arguments)))
 
     def train_command(
         config: tyro.conf.OmitArgPrefixes[_TrainOptions] = defaults,
@@ -58,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             out: Folder of the run; runs/TASK-MODEL-METHOD-SEED by default.
             resume: Go on with the run in that folder, with the same options.
         """
-        options = TrainConfig(**_fields(config))
+        options = TrainConfig(**vars(config))
         name = f"{options.task}-{options.model}-{options.method}-{options.seed}"
         folder = Path("runs") / name if out is None else out
         _show(train(options, folder, resume=resume))
@@ -95,9 +105,9 @@ def _evaluate_command(
     _show(evaluate(checkpoint, data, num_samples=num_samples, num_graphs=num_graphs))
 
 
-def _demo_command(config: tyro.conf.OmitArgPrefixes[DemoConfig] = DemoConfig()) -> None:  # noqa: B008
+def _demo_command(config: tyro.conf.OmitArgPrefixes[_DemoOptions] = _DemoOptions()) -> None:  # noqa: B008
     """Compare plain training, augmentation and REMUL on N-body systems: a table and a figure."""
-    run_demo(config)
+    run_demo(DemoConfig(**vars(config)))
 
 
 def _chosen_preset(arguments: Sequence[str]) -> TrainConfig:
@@ -113,10 +123,6 @@ def _chosen_preset(arguments: Sequence[str]) -> TrainConfig:
     if task == "nbody" and chosen["model"] == "mlp":
         chosen["model"] = "transformer"
     return preset(task, chosen["model"], chosen["preset"])  # type: ignore[arg-type]
-
-
-def _fields(config: TrainConfig) -> dict[str, Any]:
-    return {field.name: getattr(config, field.name) for field in dataclasses.fields(TrainConfig)}
 
 
 def _show(results: dict[str, dict[str, float]]) -> None:

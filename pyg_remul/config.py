@@ -123,12 +123,10 @@ class TrainConfig:
         for name in _POSITIVE:
             if not getattr(self, name) > 0:
                 raise ValueError(f"`{name}` must be positive, got {getattr(self, name)}.")
-        if self.clip is not None and not self.clip > 0:
-            raise ValueError(f"`clip` must be positive or None, got {self.clip}.")
-        for name in ("patience", "num_train", "num_eval"):
+        for name in ("clip", "patience", "num_train", "num_eval"):
             given = getattr(self, name)
-            if given is not None and given < 1:
-                raise ValueError(f"`{name}` must be positive, got {given}.")
+            if given is not None and not given > 0:
+                raise ValueError(f"`{name}` must be positive or None, got {given}.")
         if self.equivariance_graphs < 0:
             given = self.equivariance_graphs
             raise ValueError(f"`equivariance_graphs` must not be negative, got {given}.")

@@ -63,13 +63,13 @@ def without_tf32() -> Iterator[None]:
         restore()
 
 
-def _disable_tf32() -> Callable[[], None]:
+def _disable_tf32() -> Callable[[], object]:
     """Returns what undoes it. Torch has two sets of settings, and refuses to mix them."""
     try:
         matmul, cudnn = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     except RuntimeError:  # the newer ones are in use
-        backends = torch.backends.cuda.matmul, torch.backends.cudnn.conv
-        return _set_precisions(dict.fromkeys(backends, "ieee"))
+        backends: Any = torch.backends  # not annotated by torch
+        return _set_precisions({backends.cuda.matmul: "ieee", backends.cudnn.conv: "ieee"})
     _set_tf32("highest", False)
     return partial(_set_tf32, matmul, cudnn)
 
@@ -79,7 +79,7 @@ def _set_tf32(matmul: str, cudnn: bool) -> None:
     torch.backends.cudnn.allow_tf32 = cudnn
 
 
-def _set_precisions(precisions: dict[Any, str]) -> Callable[[], None]:
+def _set_precisions(precisions: dict[Any, str]) -> Callable[[], object]:
     """Sets the precision of each backend, and returns what undoes it."""
     earlier = {backend: backend.fp32_precision for backend in precisions}
     for backend, precision in precisions.items():

@@ -1,16 +1,14 @@
-"""Isometry groups that can be sampled."""
+"""Isometry groups of space and of the plane."""
 
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import ClassVar, TypeAlias, final
+from typing import final
 
 import torch
 from torch import Tensor
 
-from pyg_remul.element import GroupElement
 from pyg_remul.rotations import (
     axis_angle_rotation,
     haar_rotation,
@@ -18,121 +16,11 @@ from pyg_remul.rotations import (
     signed_angle,
     unit_axis,
 )
+from pyg_remul.sampling import Degrees, Group, check_degrees, check_translation
 
 __all__ = ["E2", "E3", "O2", "O3", "SE2", "SE3", "SO2", "SO3", "Group"]
 
-Degrees: TypeAlias = float | tuple[float, float]
 _AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
-
-
-class Group(ABC):
-    r"""A group of isometries :math:`x \mapsto R x + t` with a way to draw from it.
-
-    Every element is a pure function of one row of uniform numbers, and one call of
-    :func:`torch.rand` in float64 draws all rows. Hence each draw honours the generator, float32 and
-    float64 elements agree to rounding, and the first elements of a larger draw are those of a
-    smaller one.
-    """
-
-    dim: ClassVar[int]
-    reflects: ClassVar[bool] = False
-    translates: ClassVar[bool] = False
-    translation: float = 0.0
-
-    @property
-    @abstractmethod
-    def _num_angles(self) -> int:
-        """Uniform numbers that a rotation takes."""
-
-    @abstractmethod
-    def _rotation(self, uniforms: Tensor) -> Tensor:
-        """Maps uniform numbers ``[num, k]`` to rotations ``[num, d, d]``."""
-
-    def sample(
-        self,
-        num: int,
-        *,
-        generator: torch.Generator | None = None,
-        dtype: torch.dtype | None = None,
-        device: torch.device | str | None = None,
-    ) -> GroupElement:
-        """Draws independent elements.
-
-        Args:
-            num: How many, at least 0.
-            generator: Draws on the generator's own device; torch's global one by default.
-            dtype: Of the result; torch's default dtype by default.
-            device: Of the result; the generator's, or torch's default device, by default.
-
-        Returns:
-            Elements with ``matrix`` of shape ``[num, d, d]``, whatever ``num`` is, and, where the
-            group translates, ``translation`` of shape ``[num, d]``.
-
-        Raises:
-            ValueError: If ``num`` is negative.
-
-        Example:
-            >>> SO3().sample(1, generator=torch.Generator().manual_seed(0)).matrix.shape
-            torch.Size([1, 3, 3])
-        """
-        if num < 0:
-            raise ValueError(f"`num` must not be negative, got {num}.")
-        source = device if generator is None else generator.device
-        columns = self._num_angles + self.reflects + self.dim * self.translates
-        uniforms = torch.rand(num, columns, generator=generator, dtype=torch.float64, device=source)
-        element = self._from_uniforms(uniforms)
-        return element.to(dtype=dtype or torch.get_default_dtype(), device=device)
-
-    def _from_uniforms(self, uniforms: Tensor) -> GroupElement:
-        angles, rest = uniforms.tensor_split([self._num_angles], dim=-1)
-        matrix = self._rotation(angles)
-        if self.reflects:
-            matrix = matrix * _reflection(rest[:, 0], self.dim)
-        if not self.translates:
-            return GroupElement(matrix)
-        # The inverse distribution function keeps the one call of `rand`, which `randn` would not.
-        normal = torch.special.ndtri(rest[:, -self.dim :].clamp(min=2.0**-54))
-        return GroupElement(matrix, self.translation * normal)
-
-    def __repr__(self) -> str:
-        options = ", ".join(f"{name}={value!r}" for name, value in self._options().items())
-        return f"{type(self).__name__}({options})"
-
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and repr(self) == repr(other)
-
-    def __hash__(self) -> int:
-        return hash(repr(self))
-
-    def _options(self) -> dict[str, object]:
-        """What the constructor was given, without defaults."""
-        return {"translation": self.translation} if self.translates else {}
-
-
-def _reflection(uniform: Tensor, dim: int) -> Tensor:
-    """Fair signs as factors of ``[num, d, d]``: inversions of space, mirrors of the plane."""
-    sign = torch.where(uniform < 0.5, 1.0, -1.0).to(uniform.dtype)
-    if dim == 3:
-        return sign[:, None, None]
-    return torch.stack([torch.ones_like(sign), sign], dim=-1)[:, None, :]
-
-
-def _check_degrees(degrees: Degrees | None) -> tuple[float, float] | None:
-    if degrees is None:
-        return None
-    bounds = (0.0, degrees) if isinstance(degrees, (int, float)) else tuple(degrees)
-    if len(bounds) != 2 or not 0 <= bounds[0] <= bounds[1] <= 180:
-        raise ValueError(
-            "`degrees` must be a magnitude in [0, 180] or an ascending pair of them, got "
-            f"{degrees!r}."
-        )
-    return float(bounds[0]), float(bounds[1])
-
-
-def _check_translation(translation: float) -> float:
-    if not (translation >= 0 and math.isfinite(translation)):
-        raise ValueError(f"`translation` must be finite and not negative, got {translation}.")
-    return float(translation)
 
 
 class _SpaceGroup(Group):
@@ -145,7 +33,7 @@ class _SpaceGroup(Group):
             raise ValueError(
                 "`euler` needs `degrees`, got degrees=None; use (0, 180) for all angles."
             )
-        self.degrees = _check_degrees(degrees)
+        self.degrees = check_degrees(degrees)
         self.euler = euler
 
     @property
@@ -179,7 +67,7 @@ class _TranslatingSpaceGroup(_SpaceGroup):
         self, degrees: Degrees | None = None, *, euler: bool = False, translation: float = 1.0
     ) -> None:
         super().__init__(degrees, euler=euler)
-        self.translation = _check_translation(translation)
+        self.translation = check_translation(translation)
 
 
 class _PlaneGroup(Group):
@@ -188,7 +76,7 @@ class _PlaneGroup(Group):
     dim = 2
 
     def __init__(self, degrees: Degrees | None = None) -> None:
-        self.degrees = _check_degrees(degrees)
+        self.degrees = check_degrees(degrees)
 
     @property
     def _num_angles(self) -> int:
@@ -207,7 +95,7 @@ class _TranslatingPlaneGroup(_PlaneGroup):
 
     def __init__(self, degrees: Degrees | None = None, *, translation: float = 1.0) -> None:
         super().__init__(degrees)
-        self.translation = _check_translation(translation)
+        self.translation = check_translation(translation)
 
 
 @final
@@ -304,7 +192,7 @@ class SO2(Group):
     def __init__(
         self, axis: str | Sequence[float] | None = None, *, degrees: Degrees | None = None
     ) -> None:
-        self.degrees = _check_degrees(degrees)
+        self.degrees = check_degrees(degrees)
         self.axis = axis
         self._direction = None if axis is None else _unit(axis)
 

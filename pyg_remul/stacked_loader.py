@@ -81,8 +81,11 @@ def _increments(
     steps = {}
     incs = batch._inc_dict if store._key is None else batch._inc_dict[store._key]
     for key, slices in slices_of(batch, store).items():
+        if key not in store:
+            continue  # the slices of a node or edge type, beside those of the graphs' attributes
         value = store[key]
-        if type(value) is not Tensor or not isinstance(slices, Tensor) or value.is_sparse:
+        plain = type(value) is Tensor and value.layout == torch.strided
+        if not (plain and isinstance(slices, Tensor)):
             raise TypeError(
                 f"`{key}` must be a plain dense tensor to be stacked, got {type(value).__name__}."
             )
@@ -104,8 +107,7 @@ def _cut_store(
         value = whole[key].index_select(dim, rows.to(whole[key].device))
         raised = incs[key] - all_incs[key][index]
         if bool((raised != 0).any()):
-            shift = raised.repeat_interleave(sizes, dim=0).movedim(0, -1)
-            value = value + shift.to(value.device)
+            value = value + _shift(raised, sizes, value, dim).to(value.device)
         store[key] = value
     if "ptr" in whole:
         sizes = whole.ptr.diff().cpu()[index]
@@ -120,6 +122,14 @@ def _rows(slices: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
     sizes = slices[index + 1] - starts
     offsets = (starts - _pointer(sizes)[:-1]).repeat_interleave(sizes)
     return torch.arange(offsets.numel()) + offsets, sizes
+
+
+def _shift(raised: Tensor, sizes: Tensor, value: Tensor, dim: int) -> Tensor:
+    """What to add to each entry, from the increments of each graph, ``[B]`` or ``[B, ...]``."""
+    dim = dim % value.dim()
+    new_axes = [1] * (value.dim() + 1 - raised.dim())
+    shift = raised.reshape(raised.size(0), *new_axes, *raised.shape[1:]).select(dim + 1, 0)
+    return shift.repeat_interleave(sizes, dim=0).movedim(0, dim)
 
 
 def _pointer(sizes: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import warnings
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, TypeAlias
@@ -16,7 +17,7 @@ from torch_geometric.data.storage import BaseStorage
 from pyg_remul.element import GroupElement
 from pyg_remul.groups import Group
 from pyg_remul.representations import Representation, parse_representation
-from pyg_remul.rows import row_graphs, rows_by_size, store_of
+from pyg_remul.rows import RowGraphs, row_graphs, rows_by_size, store_of
 
 __all__ = ["CENTER_OF_MASS", "GraphAction", "Reps", "prediction_graphs"]
 
@@ -98,15 +99,16 @@ class GraphAction:
             TypeError: If a declared attribute is not a floating tensor.
         """
         turned = copy.copy(data)
-        single = not isinstance(data, Batch) or len(element) == 1
+        shared = not isinstance(data, Batch) or len(element) == 1
+        graphs = None if shared else RowGraphs(data)
         done: set[tuple[Any, str]] = set()
         for rep, store, name in self._declared(turned, optional):
             _check(store[name], rep, element.dim, name)
-            index = None if single else row_graphs(data, store, name)
+            index = None if graphs is None else graphs(store, name)
             store[name] = rep.transform(store[name], element, index)
             done.add((store._key, name))
         for store in turned.stores:
-            self._finish(turned, store, element, done, single)
+            self._finish(store, element, done, graphs)
         return turned
 
     def turn_prediction(
@@ -130,18 +132,17 @@ class GraphAction:
 
     def _finish(
         self,
-        data: BaseData,
         store: BaseStorage,
         element: GroupElement,
         done: set[tuple[Any, str]],
-        single: bool,
+        graphs: RowGraphs | None,
     ) -> None:
         """Turns a kept centre of mass, and warns of attributes that look geometric."""
         for name, value in list(store.items()):
             if (store._key, name) in done or not isinstance(value, Tensor):
                 continue
             if name == CENTER_OF_MASS:
-                index = None if single else row_graphs(data, store, name)
+                index = None if graphs is None else graphs(store, name)
                 store[name] = parse_representation("vector").transform(value, element, index)
             elif self._looks_geometric(value, element.dim) and name not in self._warned:
                 self._warned.add(name)
@@ -186,7 +187,13 @@ def _check(value: Any, rep: Representation, dim: int, name: str) -> None:
         return
     if not value.is_floating_point():
         raise TypeError(f"`{name}` must be a floating tensor to be turned, got {value.dtype}.")
-    if value.device.type == "cpu" and not bool(torch.isfinite(value).all()):
+    if value.device.type == "cpu" and not math.isfinite(value.detach().sum()):
+        _check_finite(value, name)
+
+
+def _check_finite(value: Tensor, name: str) -> None:
+    """Looks at each entry, for a sum may overflow."""
+    if not bool(torch.isfinite(value).all()):
         rows = (~torch.isfinite(value)).flatten(1).any(dim=1).nonzero().flatten()
         raise ValueError(
             f"`{name}` must be finite, got NaN or infinity in {rows.numel()} of {value.size(0)} "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
 
@@ -105,14 +106,19 @@ def _evaluate_command(
     _show(evaluate(checkpoint, data, num_samples=num_samples, num_graphs=num_graphs))
 
 
-def _demo_command(config: tyro.conf.OmitArgPrefixes[_DemoOptions] = _DemoOptions()) -> None:  # noqa: B008
+def _demo_command(config: tyro.conf.OmitArgPrefixes[_DemoOptions] = _DemoOptions()) -> None:
     """Compare plain training, augmentation and REMUL on N-body systems: a table and a figure."""
     run_demo(DemoConfig(**vars(config)))
 
 
 def _chosen_preset(arguments: Sequence[str]) -> TrainConfig:
     """The preset that the arguments name, so that help shows its values as the defaults."""
-    task = next((word for word in arguments[1:] if word in get_args(Task)), "nbody")
+    tasks = [
+        word
+        for before, word in pairwise(arguments)
+        if word in get_args(Task) and before not in ("--out", "--data")
+    ]
+    task = tasks[0] if tasks else "nbody"
     chosen = {"preset": "small", "model": "mlp" if task == "mocap-run" else "transformer"}
     for option, choices in (("preset", PresetName), ("model", ModelName)):
         for place, word in enumerate(arguments):

@@ -66,7 +66,8 @@ class Criteria:
             if name in self.masks:
                 chosen = _mask(batch, self.masks[name], prediction)
                 prediction, reference = prediction[chosen], reference[chosen]
-            terms.append(weight * self.losses[name](prediction, reference))
+            loss = self.losses[name](prediction, reference) if len(prediction) else prediction.sum()
+            terms.append(weight * loss)  # no row chosen: a sum over nothing, 0 with its gradient
         return torch.stack(terms).sum()
 
 

@@ -10,6 +10,24 @@ from torch import Tensor
 __all__ = ["axis_angle_rotation", "haar_rotation", "planar_rotation", "signed_angle", "unit_axis"]
 
 
+# The matrix of a unit quaternion (x, y, z, w), row by row: each entry is the sum of two products
+# of the quaternion's entries, such as 2xy - 2zw in the first row's middle, beside the identity.
+_FIRST = "-yy +xy +xz +xy -xx +yz +xz +yz -xx"
+_SECOND = "-zz -zw +yw +zw -zz -xw -yw +xw -yy"
+
+
+def _quaternion_products() -> Tensor:
+    """The ``[16, 9]`` matrix from the products of a quaternion's entries to the rotation's."""
+    matrix = torch.zeros(4, 4, 9, dtype=torch.float64)
+    for terms in (_FIRST, _SECOND):
+        for entry, (sign, left, right) in enumerate(terms.split()):
+            matrix["xyzw".index(left), "xyzw".index(right), entry] = float(f"{sign}2")
+    return matrix.flatten(0, 1)
+
+
+_PRODUCTS, _IDENTITY = _quaternion_products(), torch.eye(3, dtype=torch.float64)
+
+
 def haar_rotation(uniforms: Tensor) -> Tensor:
     """Maps three uniform numbers to a rotation that is uniform on SO(3).
 
@@ -21,15 +39,12 @@ def haar_rotation(uniforms: Tensor) -> Tensor:
     Returns:
         Rotations, shape ``[num, 3, 3]``.
     """
-    first, second, third = uniforms.unbind(-1)
-    x, w = (1 - first).sqrt() * torch.stack(_circle(second))
-    y, z = first.sqrt() * torch.stack(_circle(third))
-    rows = (
-        (1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)),
-        (2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)),
-        (2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)),
-    )
-    return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
+    angles = 2 * math.pi * uniforms[:, 1:]
+    radii = torch.stack([1 - uniforms[:, 0], uniforms[:, 0]], dim=-1).sqrt()
+    quaternion = torch.cat([radii * angles.sin(), radii * angles.cos()], dim=-1)
+    products = (quaternion[:, :, None] * quaternion[:, None, :]).flatten(1)
+    # Two terms with factors of 2 add up exactly alike in any order, however the product is blocked.
+    return (products @ _PRODUCTS.to(products)).unflatten(-1, (3, 3)) + _IDENTITY.to(products)
 
 
 def unit_axis(uniforms: Tensor) -> Tensor:

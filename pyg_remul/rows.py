@@ -11,8 +11,10 @@ from torch_geometric.data.data import BaseData
 from torch_geometric.data.storage import BaseStorage
 
 __all__ = [
+    "RowGraphs",
     "Slices",
     "as_batch",
+    "count_graphs",
     "row_graphs",
     "rows_by_size",
     "set_graph_attribute",
@@ -37,7 +39,7 @@ def as_batch(data: BaseData) -> Batch:
         if data.num_graphs == 0:
             raise ValueError("`batch` must hold at least one graph, got an empty batch.")
         return data
-    if isinstance(data, (Data, HeteroData)):
+    if isinstance(data, (Data, HeteroData)) and count_graphs(data):
         return Batch.from_data_list([data])
     raise TypeError(f"`batch` must be a PyG Batch, Data or HeteroData, got {type(data).__name__}.")
 
@@ -66,28 +68,64 @@ def slices_of(data: BaseData, store: BaseStorage) -> dict[str, Slices]:
     return slices if store._key is None else slices.get(store._key, {})
 
 
-def row_graphs(batch: BaseData, store: BaseStorage, key: str) -> Tensor:
-    """Returns the graph that each row of an attribute belongs to.
+class RowGraphs:
+    """Tells which graph each row of an attribute belongs to.
 
     It is read from the slices that PyG noted on collation. An attribute added later has none; then
     its size decides, and its name where the batch has as many edges as nodes.
 
     Args:
         batch: A batch of :math:`B` graphs.
-        store: The store of ``batch`` that holds the attribute.
-        key: The attribute's name.
+    """
 
-    Returns:
-        Indices in :math:`[0, B)`, shape ``[rows]``, on the attribute's device.
+    def __init__(self, batch: BaseData) -> None:
+        self.batch = batch
+        self._known: list[tuple[Tensor, Tensor]] = []  # attributes of a level have equal slices
+
+    def __call__(self, store: BaseStorage, key: str) -> Tensor:
+        """Returns the graph of each row.
+
+        Args:
+            store: The store of the batch that holds the attribute.
+            key: The attribute's name.
+
+        Returns:
+            Indices in :math:`[0, B)`, shape ``[rows]``, on the attribute's device.
+
+        Raises:
+            ValueError: If the attribute has no slices and its size fits no level, or several.
+        """
+        value: Tensor = store[key]
+        slices = slices_of(self.batch, store).get(key)
+        if not isinstance(slices, Tensor):
+            return rows_by_size(self.batch, store, key, value)
+        for known, index in self._known:
+            if index.device == value.device and torch.equal(known, slices):
+                return index
+        index = _expand(slices, value)
+        self._known.append((slices, index))
+        return index
+
+
+def row_graphs(batch: BaseData, store: BaseStorage, key: str) -> Tensor:
+    """Returns the graph of each row of one attribute; see :class:`RowGraphs`."""
+    return RowGraphs(batch)(store, key)
+
+
+def count_graphs(data: BaseData) -> int:
+    """Returns the number of graphs, 1 for a lone one.
 
     Raises:
-        ValueError: If the attribute has no slices and its size fits no level, or several.
+        ValueError: If a lone graph has a ``batch`` vector, which says that it holds several.
     """
-    value: Tensor = store[key]
-    slices = slices_of(batch, store).get(key)
-    if isinstance(slices, Tensor):
-        return _expand(slices, value)
-    return rows_by_size(batch, store, key, value)
+    if isinstance(data, Batch):
+        return int(data.num_graphs)
+    if any("batch" in store for store in data.stores):
+        raise ValueError(
+            "`data` must be a Batch to hold several graphs, got a "
+            f"{type(data).__name__} with a `batch` vector; use `Batch.from_data_list`."
+        )
+    return 1
 
 
 def rows_by_size(batch: BaseData, store: BaseStorage, key: str, value: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from pyg_remul.action import CENTER_OF_MASS, GraphAction, Reps
 from pyg_remul.element import GroupElement
 from pyg_remul.groups import SO3, Group
 from pyg_remul.randomness import derive_generator
-from pyg_remul.rows import row_graphs, set_graph_attribute
+from pyg_remul.rows import count_graphs, row_graphs, set_graph_attribute
 
 __all__ = ["RandomRotation", "SubtractCenterOfMass"]
 
@@ -64,7 +64,7 @@ class RandomRotation(BaseTransform):
 
     def forward(self, data: BaseData) -> BaseData:
         """Returns a turned copy of a graph or batch."""
-        num = data.num_graphs if isinstance(data, Batch) else 1
+        num = count_graphs(data)
         return self.action(data, self.action.sample(data, self.group, num, self._generator()))
 
     def _generator(self) -> torch.Generator | None:
@@ -123,7 +123,7 @@ class SubtractCenterOfMass(BaseTransform):
         return centred
 
     def _center(self, data: BaseData) -> Tensor:
-        num = data.num_graphs if isinstance(data, Batch) else 1
+        num = count_graphs(data)
         moments: list[Tensor] = []
         for store in data.stores:
             if self.reference not in store:

@@ -21,7 +21,7 @@ class Weighting(nn.Module, ABC):
 
     weights: Tensor
 
-    def __init__(self, alpha: float, beta: float) -> None:
+    def __init__(self, alpha: float, beta: float, *, persistent: bool) -> None:
         super().__init__()
         for name, value in (("alpha", alpha), ("beta", beta)):
             if not (math.isfinite(value) and value >= 0):
@@ -29,7 +29,7 @@ class Weighting(nn.Module, ABC):
         if alpha == beta == 0:
             raise ValueError("`alpha` and `beta` must not both be 0.")
         self.initial = (float(alpha), float(beta))
-        self.register_buffer("weights", torch.tensor(self.initial))
+        self.register_buffer("weights", torch.tensor(self.initial), persistent=persistent)
 
     @property
     def alpha(self) -> Tensor:
@@ -84,7 +84,7 @@ class ConstantWeighting(Weighting):
     """
 
     def __init__(self, alpha: float = 1.0, beta: float = 1.0) -> None:
-        super().__init__(alpha, beta)
+        super().__init__(alpha, beta, persistent=False)
 
     def forward(
         self,
@@ -135,7 +135,7 @@ class GradNorm(Weighting):
         eta: Learning rate :math:`\eta` of the weights, positive.
         gamma: Strength :math:`\gamma \ge 0` that pulls the losses to equal rates.
         renormalise: Whether to keep the weights' sum.
-        minimum: Lower bound of the weights.
+        minimum: Lower bound of the weights, before they are scaled.
 
     Raises:
         ValueError: If an argument is out of range, or not exactly one of ``head`` and
@@ -165,7 +165,7 @@ class GradNorm(Weighting):
         renormalise: bool = True,
         minimum: float = 1e-3,
     ) -> None:
-        super().__init__(alpha, beta)
+        super().__init__(alpha, beta, persistent=True)
         for name, value in (("alpha", alpha), ("beta", beta), ("eta", eta), ("minimum", minimum)):
             if not value > 0:
                 raise ValueError(f"`{name}` must be positive, got {value}.")

@@ -1,0 +1,90 @@
+"""Timing of alternatives in turns, so that their ratios survive a busy machine."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import platform
+import time
+from collections.abc import Callable, Mapping
+
+import torch
+import torch_geometric
+from torch import Tensor
+
+Case = Callable[[], object]
+
+
+def parse_arguments(description: str) -> argparse.Namespace:
+    """Reads the options of a benchmark and sets the number of threads."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--rounds", type=int, default=30, help="timed runs of every alternative")
+    parser.add_argument("--warm-up", type=int, default=5, help="runs before these")
+    parser.add_argument("--threads", type=int, default=1, help="threads of PyTorch")
+    parser.add_argument("--device", default="cpu", help="where the tensors are")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    return arguments
+
+
+def measure(cases: Mapping[str, Case], arguments: argparse.Namespace) -> dict[str, Tensor]:
+    """Runs the alternatives in turns, A B A B.
+
+    A turn repeats its alternative for some 20 ms, so that a short one is not timed with the caches
+    that a long one left behind.
+
+    Args:
+        cases: The alternatives by name.
+        arguments: What :func:`parse_arguments` gave.
+
+    Returns:
+        The seconds of a run in every round, shape ``[rounds]``.
+    """
+    synchronize = torch.cuda.synchronize if arguments.device.startswith("cuda") else _nothing
+
+    def turn(case: Case, repeats: int) -> float:
+        synchronize()
+        start = time.perf_counter()
+        for _ in range(repeats):
+            case()
+        synchronize()
+        return (time.perf_counter() - start) / repeats
+
+    repeats: dict[str, int] = {}
+    for name, case in cases.items():
+        fastest = min(turn(case, 1) for _ in range(arguments.warm_up))
+        repeats[name] = math.ceil(0.02 / fastest)
+    seconds: dict[str, list[float]] = {name: [] for name in cases}
+    for _ in range(arguments.rounds):
+        for name, case in cases.items():
+            seconds[name].append(turn(case, repeats[name]))
+    return {name: torch.tensor(values) for name, values in seconds.items()}
+
+
+def print_setting(arguments: argparse.Namespace) -> None:
+    """Prints versions, device and number of threads."""
+    cuda = arguments.device.startswith("cuda")
+    device = torch.cuda.get_device_name() if cuda else f"CPU ({platform.machine()})"
+    print(
+        f"Python {platform.python_version()}, PyTorch {torch.__version__}, "
+        f"PyG {torch_geometric.__version__}; {device}, {torch.get_num_threads()} thread(s); "
+        f"{arguments.rounds} rounds in turns after {arguments.warm_up} to warm up\n"
+    )
+
+
+def print_table(title: str, seconds: Mapping[str, Tensor], reference: str) -> None:
+    """Prints median and deciles in milliseconds, and the median ratio to the reference.
+
+    The ratio is taken round by round, between runs next to each other in time.
+    """
+    quantiles = torch.tensor([0.1, 0.5, 0.9])
+    print(f"{title}\n{'':<48}{'median ms':>10}{'10 %':>9}{'90 %':>9}{'ratio':>9}")
+    for name, values in seconds.items():
+        low, median, high = (1e3 * values.quantile(quantiles)).tolist()
+        ratio = float((values / seconds[reference]).median())
+        print(f"{name:<48}{median:>10.2f}{low:>9.2f}{high:>9.2f}{ratio:>9.2f}")
+    print()
+
+
+def _nothing() -> None:
+    """There is nothing to wait for on a CPU."""

@@ -1,0 +1,177 @@
+"""The options of a run and their presets."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from pyg_remul.config import TrainConfig, preset
+
+PAPER = {
+    ("nbody", "transformer"): {
+        "hidden_channels": 384,
+        "num_layers": 10,
+        "heads": 8,
+        "steps": 50_000,
+        "batch_size": 64,
+        "lr": 3e-4,
+        "lr_final": 0.01096,
+        "clip": 10.0,
+        "val_every": 1000,
+        "num_train": None,
+        "num_eval": None,
+    },
+    ("mocap-run", "transformer"): {
+        "hidden_channels": 384,
+        "num_layers": 10,
+        "heads": 8,
+        "steps": 34_000,
+        "batch_size": 12,
+        "lr": 3e-4,
+        "lr_final": 1.0,
+        "clip": None,
+    },
+    ("mocap-run", "mlp"): {"hidden_channels": 680, "num_layers": 3, "batch_size": 12, "lr": 3e-4},
+    ("nbody", "gnn"): {"hidden_channels": 64, "num_layers": 4},
+    ("nbody", "egnn"): {"hidden_channels": 64, "num_layers": 4},
+}
+
+
+def fields(config):
+    return {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+
+
+@pytest.mark.parametrize(("task", "model"), PAPER, ids="-".join)
+def test_paper_preset_has_the_published_sizes(task, model):
+    options = fields(preset(task, model, "paper"))
+    expected = PAPER[task, model]
+    assert {name: options[name] for name in expected} == expected
+
+
+def test_paper_preset_passes_the_running_data_2000_times():
+    config = preset("mocap-run", name="paper")
+    assert config.steps == 2000 * -(-200 // config.batch_size)
+
+
+@pytest.mark.parametrize("name", ["small", "paper"])
+@pytest.mark.parametrize(
+    ("task", "model"),
+    [
+        ("nbody", "transformer"),
+        ("nbody", "gnn"),
+        ("nbody", "egnn"),
+        ("mocap-run", "transformer"),
+        ("mocap-run", "gnn"),
+        ("mocap-run", "egnn"),
+        ("mocap-run", "mlp"),
+    ],
+    ids="-".join,
+)
+def test_preset_names_itself(task, model, name):
+    config = preset(task, model, name)
+    assert (config.task, config.model, config.preset) == (task, model, name)
+
+
+def test_method_is_remul_with_equal_weights_by_default():
+    config = preset("nbody")
+    assert (config.method, config.alpha, config.beta) == ("remul", 1.0, 1.0)
+
+
+def test_options_replace_those_of_a_preset():
+    config = preset("nbody", "gnn", "paper", steps=100, val_every=10, beta=0.5)
+    assert (config.steps, config.val_every, config.beta) == (100, 10, 0.5)
+    assert config.hidden_channels == 64
+
+
+def test_presets_are_not_changed_by_options():
+    before = preset("nbody")
+    preset("nbody", steps=10, val_every=5)
+    assert preset("nbody") == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("md17",), "`task` must be one of 'nbody', 'mocap-run', got 'md17'."),
+        (("nbody", "gatr"), "`model` must be one of 'transformer', 'gnn', 'egnn', 'mlp', got"),
+        (("nbody", "gnn", "large"), "`name` must be one of 'small', 'paper', got 'large'."),
+    ],
+    ids=["task", "model", "name"],
+)
+def test_unknown_preset_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        preset(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("task", "md17", "`task` must be one of 'nbody', 'mocap-run', got 'md17'."),
+        ("preset", "large", "`preset` must be one of 'small', 'paper', got 'large'."),
+        ("model", "gatr", "`model` must be one of 'transformer', .*, got 'gatr'."),
+        ("method", "da", "`method` must be one of 'plain', .*'gradnorm', got 'da'."),
+        ("val_every", 7, "`val_every` must divide `steps`, 1500, got 7."),
+        ("model", "mlp", "`model` must not be 'mlp' for the task 'nbody', got 'mlp'."),
+    ],
+    ids=["task", "preset", "model", "method", "val_every", "mlp"],
+)
+def test_impossible_option_is_refused(option, value, message):
+    with pytest.raises(ValueError, match=message):
+        TrainConfig(**{"task": "nbody", option: value})
+
+
+@pytest.mark.parametrize("value", [0, -1])
+@pytest.mark.parametrize(
+    "option",
+    [
+        *("hidden_channels", "num_layers", "heads", "steps", "batch_size", "val_every", "lr"),
+        *("lr_final", "num_samples", "eta"),
+    ],
+)
+def test_option_must_be_positive(option, value):
+    with pytest.raises(ValueError, match=f"`{option}` must be positive, got {value}."):
+        TrainConfig(task="nbody", **{option: value})
+
+
+@pytest.mark.parametrize("value", [0, -1])
+@pytest.mark.parametrize("option", ["clip", "patience", "num_train", "num_eval"])
+def test_option_must_be_positive_or_none(option, value):
+    with pytest.raises(ValueError, match=f"`{option}` must be positive or None, got {value}."):
+        TrainConfig(task="nbody", **{option: value})
+
+
+@pytest.mark.parametrize("option", ["lr", "lr_final", "eta"])
+def test_option_must_be_a_number(option):
+    with pytest.raises(ValueError, match=f"`{option}` must be positive, got nan."):
+        TrainConfig(task="nbody", **{option: float("nan")})
+
+
+def test_number_of_graphs_for_the_equivariance_may_be_none():
+    assert TrainConfig(task="nbody", equivariance_graphs=0).equivariance_graphs == 0
+    with pytest.raises(ValueError, match="`equivariance_graphs` must not be negative, got -1"):
+        TrainConfig(task="nbody", equivariance_graphs=-1)
+
+
+def test_options_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError, match="cannot assign"):
+        preset("nbody").steps = 3
+
+
+def test_options_survive_json():
+    config = preset("nbody", "gnn", degrees=10.0, patience=3, data=Path("some/where"))
+    assert TrainConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_unknown_and_missing_options_are_named():
+    options = preset("nbody").to_dict()
+    del options["beta"], options["alpha"]
+    with pytest.raises(ValueError, match=r"unknown \['delta'\] and missing \['alpha', 'beta'\]\.$"):
+        TrainConfig.from_dict({**options, "delta": 3})
+
+
+def test_impossible_stored_option_is_refused():
+    with pytest.raises(ValueError, match="`steps` must be positive, got 0"):
+        TrainConfig.from_dict(preset("nbody").to_dict() | {"steps": 0})

@@ -1,0 +1,104 @@
+"""Losses by name."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from helpers import close, make_batch
+from torch.nn.functional import huber_loss, l1_loss, mse_loss
+from torch_geometric.data import Batch
+
+from pyg_remul.criteria import Criteria, label_of, target_weights
+
+ONES, TWOS = torch.ones(4, 3), torch.full((4, 3), 3.0)
+
+
+def evaluate(choice, weights=None, prediction=TWOS, **options):
+    criteria = Criteria("objective", choice, weights or {"y": 1.0}, **options)
+    names = list(criteria.weights)
+    batch = Batch()
+    return criteria(dict.fromkeys(names, prediction), dict.fromkeys(names, ONES), batch)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("mse", 4.0), ("l1", 2.0), ("huber", 1.5)], ids=["mse", "l1", "huber"]
+)
+def test_a_loss_is_known_by_name(name, value):
+    close(evaluate(name), value, atol=1e-6)
+
+
+def test_a_loss_may_be_a_function():
+    close(evaluate(lambda one, other: (one + other).sum()), 48.0, atol=1e-5)
+
+
+def test_the_sum_is_weighted():
+    close(evaluate("l1", {"a": 1.0, "b": 0.25}), 2.5, atol=1e-6)
+
+
+def test_targets_may_have_losses_of_their_own():
+    actual = evaluate({"a": "l1", "b": mse_loss}, {"a": 1.0, "b": 1.0})
+    close(actual, l1_loss(TWOS, ONES) + mse_loss(TWOS, ONES), atol=1e-6)
+
+
+@pytest.mark.parametrize("mask", ["known", {"a": "known"}], ids=["every target", "one target"])
+def test_a_mask_selects_rows(mask):
+    batch = make_batch((2, 2))
+    batch.known = torch.tensor([True, False, False, True])
+    prediction = torch.arange(12.0).view(4, 3)
+    criteria = Criteria("objective", "huber", {"a": 1.0, "b": 1.0}, mask)
+    actual = criteria(dict.fromkeys("ab", prediction), dict.fromkeys("ab", ONES), batch)
+    masked = huber_loss(prediction[batch.known], ONES[batch.known])
+    other = masked if mask == "known" else huber_loss(prediction, ONES)
+    close(actual, masked + other, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [torch.ones(4, dtype=torch.long), torch.ones(3, dtype=torch.bool)],
+    ids=["integers", "too short"],
+)
+def test_a_mask_that_does_not_fit_is_refused(mask):
+    batch = make_batch((2, 2))
+    batch.known = mask
+    criteria = Criteria("objective", "mse", {"y": 1.0}, "known")
+    with pytest.raises(ValueError, match="`mask` must name a boolean attribute with 4 rows, got"):
+        criteria({"y": TWOS}, {"y": ONES}, batch)
+
+
+def test_an_unknown_name_is_refused():
+    with pytest.raises(ValueError, match="`objective` must be one of 'mse', 'l1', 'huber', got 'x"):
+        evaluate("xent")
+
+
+def test_a_target_without_loss_is_refused():
+    with pytest.raises(ValueError, match="`objective` must give a loss for target 'b', got"):
+        evaluate({"a": "l1"}, {"a": 1.0, "b": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("target", "weights"),
+    [
+        ("y", {"y": 1.0}),
+        (["a", "b"], {"a": 1.0, "b": 1.0}),
+        ({"a": 2, "b": 0.5}, {"a": 2.0, "b": 0.5}),
+    ],
+    ids=["name", "names", "weights"],
+)
+def test_targets_have_weights(target, weights):
+    assert target_weights(target) == weights
+
+
+@pytest.mark.parametrize("target", [[], {}], ids=["names", "weights"])
+def test_no_target_is_refused(target):
+    with pytest.raises(ValueError, match="`target` must name at least one attribute, got"):
+        target_weights(target)
+
+
+def test_a_label_is_the_attribute_of_the_batch():
+    batch = make_batch()
+    assert label_of(batch, "y") is batch.y
+
+
+def test_a_missing_label_is_refused():
+    with pytest.raises(ValueError, match="`target` names 'force', which the batch lacks"):
+        label_of(make_batch(), "force")

@@ -1,0 +1,103 @@
+"""The figure of the demo."""
+
+from __future__ import annotations
+
+import os
+
+import matplotlib.image
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from pyg_remul import figures
+from pyg_remul.demo import DemoRow
+from pyg_remul.figures import plot_demo, save_figure
+
+COLUMNS = ("id", "ood", "E", "E_prime")
+
+
+def make_rows(betas=(0.1, 1.0, 10.0), seeds=2):
+    methods = [("plain", None), ("augmentation", None), ("augmentation", None)]
+    methods += [*(("remul", beta) for beta in betas), ("gradnorm", 1.0)]
+    rng = np.random.default_rng(0)
+    return [
+        DemoRow(method, method, beta, 1, {c: list(rng.uniform(0.1, 1, seeds)) for c in COLUMNS})
+        for method, beta in methods
+    ]
+
+
+@pytest.fixture
+def drawn(monkeypatch, tmp_path):
+    """Draws rows and returns the figure."""
+
+    def draw(rows):
+        saved = []
+        monkeypatch.setattr(figures, "save_figure", lambda figure, _: saved.append(figure))
+        plot_demo(rows, tmp_path / "demo.png")
+        return saved[0]
+
+    return draw
+
+
+def line_values(axes):
+    return [line.get_ydata() for line in axes.get_lines() if len(line.get_xdata())]
+
+
+def test_figure_is_an_image(tmp_path):
+    plot_demo(make_rows(), tmp_path / "new" / "demo.png")
+    image = matplotlib.image.imread(tmp_path / "new" / "demo.png")
+    assert image.shape[0] > 400
+    assert image.shape[1] > 1000
+    assert image[..., :3].std() > 0.05
+
+
+def test_file_is_the_only_one_in_its_folder(tmp_path):
+    plot_demo(make_rows(), tmp_path / "demo.png")
+    assert os.listdir(tmp_path) == ["demo.png"]
+
+
+def test_ending_gives_the_format(tmp_path):
+    plot_demo(make_rows(), tmp_path / "demo.pdf")
+    assert (tmp_path / "demo.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_panels_show_errors_against_the_weight(drawn):
+    labels = [(axes.get_ylabel(), axes.get_xlabel()) for axes in drawn(make_rows()).axes]
+    weight = "weight β of the equivariance loss"
+    assert labels == [("mean squared error", weight), ("equivariance error", weight)]
+
+
+def test_curves_are_the_means_over_seeds(drawn):
+    rows = make_rows()
+    for axes, columns in zip(drawn(rows).axes, (("id", "ood"), ("E", "E_prime")), strict=True):
+        values = [tuple(np.asarray(line, float)) for line in line_values(axes)]
+        for column in columns:
+            expected = tuple(row.mean(column) for row in rows if row.method == "remul")
+            assert expected in values
+
+
+def test_plain_training_and_augmentation_are_horizontal_lines(drawn):
+    rows = make_rows()
+    values = [tuple(np.asarray(line, float)) for line in line_values(drawn(rows).axes[0])]
+    for row in rows[:2]:
+        assert (row.mean("id"),) * 2 in values
+
+
+def test_one_seed_and_one_weight_are_enough(tmp_path):
+    plot_demo(make_rows(betas=(1.0,), seeds=1), tmp_path / "demo.png")
+    assert (tmp_path / "demo.png").stat().st_size > 10_000
+
+
+def test_failing_save_leaves_the_older_file_and_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "demo.png"
+    path.write_bytes(b"old")
+
+    def write_half(self, target, **options):
+        target.write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Figure, "savefig", write_half)
+    with pytest.raises(OSError, match="disk full"):
+        save_figure(Figure(), path)
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["demo.png"]

@@ -1,0 +1,121 @@
+"""The graph of each row."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from helpers import make_batch, make_graph, make_hetero
+from torch_geometric.data import Batch, Data
+
+from pyg_remul.rows import as_batch, row_graphs, set_graph_attribute, store_of
+
+
+def graphs_of(batch, key):
+    return row_graphs(batch, store_of(batch, key), key).tolist()
+
+
+def test_rows_are_read_from_the_slices():
+    batch = make_batch((2, 0, 3))
+    assert graphs_of(batch, "pos") == [0, 0, 2, 2, 2]
+
+
+def test_slices_tell_edges_from_as_many_nodes():
+    graphs = [make_graph(n, e, attr=torch.rand(e, 3)) for n, e in ((2, 3), (3, 2))]
+    batch = Batch.from_data_list(graphs)
+    assert graphs_of(batch, "attr") == [0, 0, 0, 1, 1]
+
+
+def test_slices_tell_a_row_a_graph():
+    batch = Batch.from_data_list([make_graph(1, energy=torch.rand(2, 1)), make_graph(3)][:1] * 2)
+    assert graphs_of(batch, "energy") == [0, 0, 1, 1]
+
+
+def test_hetero_rows_are_read_from_their_types_slices():
+    batch = Batch.from_data_list([make_hetero(2, 1), make_hetero(1, 3)])
+    assert row_graphs(batch, batch["bead"], "pos").tolist() == [0, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [(2, [0, 1]), (5, [0, 0, 1, 1, 1]), (6, [0, 0, 0, 1, 1, 1])],
+    ids=["graph", "node", "edge"],
+)
+def test_rows_added_later_are_told_by_their_number(rows, expected):
+    batch = make_batch((2, 3), edges=3)
+    batch.late = torch.rand(rows, 3)
+    assert graphs_of(batch, "late") == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("edge_force", [0, 0, 0, 1, 1]), ("force", [0, 0, 1, 1, 1])]
+)
+def test_the_name_decides_between_as_many_edges_and_nodes(name, expected):
+    batch = Batch.from_data_list([make_graph(2, 3), make_graph(3, 2)])
+    batch[name] = torch.rand(5, 3)
+    assert graphs_of(batch, name) == expected
+
+
+def test_an_agreeing_guess_is_no_ambiguity():
+    batch = make_batch((1, 1))
+    batch.late = torch.rand(2, 3)
+    assert graphs_of(batch, "late") == [0, 1]
+
+
+def test_an_ambiguous_guess_is_refused():
+    batch = make_batch((0, 2))
+    batch.late = torch.rand(2, 3)
+    with pytest.raises(ValueError, match=r"`late` must have .* got 2 rows, which is ambiguous"):
+        graphs_of(batch, "late")
+
+
+def test_a_batch_without_slices_is_read_from_its_batch_vector():
+    batch = Batch(pos=torch.rand(3, 3), batch=torch.tensor([0, 0, 1]))
+    assert graphs_of(batch, "pos") == [0, 0, 1]
+
+
+def test_an_attribute_of_several_types_is_refused():
+    with pytest.raises(ValueError, match=r"`pos` must be an attribute of one type, got one of"):
+        store_of(make_hetero(), "pos")
+
+
+def test_a_missing_attribute_has_no_store():
+    assert store_of(make_graph(), "nothing") is None
+
+
+def test_a_batch_stays_as_it_is():
+    batch = make_batch()
+    assert as_batch(batch) is batch
+
+
+@pytest.mark.parametrize("make", [make_graph, make_hetero])
+def test_a_lone_graph_becomes_a_batch_of_one(make):
+    assert as_batch(make()).num_graphs == 1
+
+
+def test_an_empty_batch_is_refused():
+    with pytest.raises(ValueError, match="`batch` must hold at least one graph"):
+        as_batch(Batch(_num_graphs=0))
+
+
+def test_what_is_no_graph_is_refused():
+    with pytest.raises(TypeError, match="`batch` must be a PyG Batch, Data or HeteroData, got lis"):
+        as_batch([make_graph()])
+
+
+def test_a_graph_attribute_added_to_a_batch_comes_out_with_each_graph():
+    batch = make_batch((2, 3))
+    set_graph_attribute(batch, "dipole", torch.tensor([[1.0, 2, 3], [4, 5, 6]]))
+    assert batch[1].dipole.tolist() == [[4, 5, 6]]
+
+
+def test_a_graph_attribute_leaves_the_bookkeeping_of_the_original_alone():
+    batch = make_batch((2, 3))
+    books = batch._slice_dict
+    set_graph_attribute(batch, "dipole", torch.zeros(2, 3))
+    assert "dipole" not in books
+
+
+def test_a_graph_attribute_goes_to_a_lone_graph_too():
+    data = Data(pos=torch.rand(2, 3))
+    set_graph_attribute(data, "dipole", torch.ones(1, 3))
+    assert data.dipole.tolist() == [[1, 1, 1]]

@@ -85,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     except (ValueError, TypeError, OSError) as error:
         sys.exit(f"pyg-remul: {error}")
     except KeyboardInterrupt:
-        sys.exit("\npyg-remul: interrupted; the same command with --resume goes on")
+        sys.exit("\npyg-remul: interrupted; train goes on by --resume, demo by the same command")
 
 
 def _evaluate_command(

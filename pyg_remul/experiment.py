@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import math
+import pickle
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, Checkpoint
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from pyg_remul.callbacks import Checkpoints, MetricsTable, Report, StepReport
 from pyg_remul.config import TrainConfig
 from pyg_remul.evaluation import device_of, evaluating
 from pyg_remul.groups import SO3
@@ -30,77 +31,7 @@ from pyg_remul.training import RemulDataModule, RemulModule
 
 __all__ = ["evaluate", "evaluate_model", "load_checkpoint", "train"]
 
-Report: TypeAlias = Callable[[int], object]
-"""Takes the number of steps done."""
-
 _BATCH = 500
-
-
-class _MetricsTable(Callback):
-    """Keeps a row of metrics for each validation, in the checkpoint and in ``metrics.csv``."""
-
-    def __init__(self, folder: RunFolder) -> None:
-        self.folder = folder
-        self.rows: list[dict[str, float]] = []
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"rows": self.rows}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.rows = list(state_dict["rows"])
-
-    def on_validation_end(
-        self,
-        trainer: lightning.Trainer,
-        pl_module: lightning.LightningModule,  # noqa: ARG002
-    ) -> None:
-        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        self.rows.append({"step": trainer.global_step, **metrics})
-        self.folder.write_metrics(self.rows)
-
-
-class _Checkpoints(Checkpoint):
-    """Writes the last and the best checkpoint, and ends a run that does not improve for too long.
-
-    Lightning's own callback writes no last checkpoint at a validation that is not the best, and
-    forgets the best one when the folder moves.
-    """
-
-    def __init__(self, folder: RunFolder, patience: int | None) -> None:
-        self.folder, self.patience = folder, patience
-        self.lowest, self.waited = math.inf, 0
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"lowest": self.lowest, "waited": self.waited}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.lowest, self.waited = state_dict["lowest"], state_dict["waited"]
-
-    def on_train_start(self, trainer: lightning.Trainer, *_: Any) -> None:
-        self._stop(trainer)  # a resumed run may have been at its end
-
-    def on_train_epoch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
-        loss = float(trainer.callback_metrics["val/loss"])
-        self.waited += 1
-        if loss < self.lowest or self.lowest == math.inf:
-            self.lowest, self.waited = min(self.lowest, loss), 0
-            trainer.save_checkpoint(self.folder.best)
-        trainer.save_checkpoint(self.folder.last)
-        self._stop(trainer)
-
-    def _stop(self, trainer: lightning.Trainer) -> None:
-        if self.patience is not None and self.waited >= self.patience:
-            trainer.should_stop = True
-
-
-class _StepReport(Callback):
-    """Tells how many steps are done."""
-
-    def __init__(self, report: Report) -> None:
-        self.report = report
-
-    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
-        self.report(trainer.global_step)
 
 
 def train(
@@ -136,7 +67,7 @@ def train(
     if checkpoint is None:
         folder.claim(config)  # not before the options have proved possible
     with _quiet(), _progress(config.steps, report) as progress:
-        trainer = _trainer(config, folder, [_StepReport(progress)], curves=report is None)
+        trainer = _trainer(config, folder, [StepReport(progress)], curves=report is None)
         datamodule = RemulDataModule(config, data)
         path = None if checkpoint is None else str(checkpoint)
         try:
@@ -239,6 +170,8 @@ def load_checkpoint(path: Path) -> tuple[TrainConfig, dict[str, Tensor]]:
         raise FileNotFoundError(f"`checkpoint` must be a file, got {path}, which is none.")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:  # whose text would advise to load it all the same
+        raise ValueError(f"{path} is damaged or not a checkpoint of tensors.") from error
     except Exception as error:  # a damaged file may end in any
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
         raise ValueError(f"{path} is damaged or not a checkpoint of tensors: {reason}") from error
@@ -254,13 +187,13 @@ def load_checkpoint(path: Path) -> tuple[TrainConfig, dict[str, Tensor]]:
 def _trainer(
     config: TrainConfig, folder: RunFolder, callbacks: list[Callback], *, curves: bool
 ) -> lightning.Trainer:
-    checkpoints = _Checkpoints(folder, config.patience)
+    checkpoints = Checkpoints(folder, config.patience)
     return lightning.Trainer(
         accelerator="auto",
         devices=1,
         max_epochs=config.steps // config.val_every,
         gradient_clip_val=config.clip,
-        callbacks=[*callbacks, _MetricsTable(folder), checkpoints],
+        callbacks=[*callbacks, MetricsTable(folder), checkpoints],
         logger=TensorBoardLogger(folder.path, name="", version="tensorboard") if curves else False,
         default_root_dir=folder.path,
         enable_progress_bar=False,

@@ -20,8 +20,9 @@ def _quaternion_products() -> Tensor:
     """The ``[16, 9]`` matrix from the products of a quaternion's entries to the rotation's."""
     matrix = torch.zeros(4, 4, 9, dtype=torch.float64)
     for terms in (_FIRST, _SECOND):
-        for entry, (sign, left, right) in enumerate(terms.split()):
-            matrix["xyzw".index(left), "xyzw".index(right), entry] = float(f"{sign}2")
+        for entry, term in enumerate(terms.split()):
+            left, right = map("xyzw".index, term[1:])
+            matrix[left, right, entry] = float(term[0] + "2")
     return matrix.flatten(0, 1)
 
 

@@ -240,7 +240,9 @@ def test_interruption_says_how_to_go_on(monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cli, "train", interrupt)
-    with pytest.raises(SystemExit, match="interrupted; the same command with --resume goes on"):
+    with pytest.raises(
+        SystemExit, match="interrupted; train goes on by --resume, demo by the same command"
+    ):
         main(["train"])
 
 

@@ -72,8 +72,9 @@ class Checkpoints(Checkpoint):
     def on_train_epoch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
         loss = float(trainer.callback_metrics["val/loss"])
         self.waited += 1
-        if loss < self.lowest or self.lowest == math.inf:
-            self.lowest, self.waited = min(self.lowest, loss), 0
+        if loss < self.lowest:
+            self.lowest, self.waited = loss, 0
+        if self.waited == 0 or self.lowest == math.inf:  # without a finite loss, the last is best
             self._save(trainer, self.folder.best)
         self._save(trainer, self.folder.last)
         self._stop(trainer)

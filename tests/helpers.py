@@ -8,11 +8,42 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch, Data, HeteroData
 
+from pyg_remul import E2, E3, O2, O3, SE2, SE3, SO2, SO3
+
 REPS = {"pos": "point", "vel": "vector", "y": "point"}
+GROUPS = [
+    SO3(),
+    SO3(degrees=10),
+    SO3(degrees=(90, 180)),
+    SO3(degrees=30, euler=True),
+    O3(),
+    O3(degrees=10),
+    SE3(),
+    SE3(translation=20),
+    E3(),
+    SO2(),
+    SO2(degrees=20),
+    SO2("x"),
+    SO2(axis=(1, 1, 0)),
+    O2(),
+    SE2(),
+    E2(),
+]
+DRAWS = 20_000
+"""Enough elements for their statistics."""
 
 
 def seeded(seed=1):
     return torch.Generator().manual_seed(seed)
+
+
+def draw(group, num=200, seed=1, **options):
+    """Elements in double precision."""
+    return group.sample(num, generator=seeded(seed), **{"dtype": torch.float64, **options})
+
+
+def identity(num, dim):
+    return torch.eye(dim, dtype=torch.float64).expand(num, dim, dim)
 
 
 def close(actual, expected, atol):

@@ -65,6 +65,17 @@ def test_a_mask_that_does_not_fit_is_refused(mask):
         criteria({"y": TWOS}, {"y": ONES}, batch)
 
 
+@pytest.mark.parametrize("name", ["mse", "l1", "huber"])
+def test_a_mask_that_selects_no_row_gives_0_with_a_gradient_of_0(name):
+    batch = make_batch((2, 2))
+    batch.known = torch.zeros(4, dtype=torch.bool)
+    prediction = TWOS.clone().requires_grad_()
+    loss = Criteria("objective", name, {"y": 1.0}, "known")({"y": prediction}, {"y": ONES}, batch)
+    loss.backward()
+    close(loss.detach(), 0.0, atol=0)
+    close(prediction.grad, torch.zeros(4, 3), atol=0)
+
+
 def test_an_unknown_name_is_refused():
     with pytest.raises(ValueError, match="`objective` must be one of 'mse', 'l1', 'huber', got 'x"):
         evaluate("xent")

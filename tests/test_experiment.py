@@ -229,13 +229,6 @@ def test_interruption_of_the_training_reaches_the_caller(tiny, tmp_path):
         train(tiny(), tmp_path, report=interrupt)
 
 
-def test_best_checkpoint_is_that_of_the_lowest_validation_loss(tiny, tmp_path, monkeypatch):
-    script_losses(monkeypatch, [3.0, 1.0, 2.0])
-    train(tiny(), tmp_path, report=ignore)
-    steps = {path.stem: read(path)["global_step"] for path in tmp_path.rglob("*.ckpt")}
-    assert steps == {"best": 8, "last": 12}
-
-
 def test_results_are_those_of_the_best_checkpoint(tiny, tmp_path, monkeypatch):
     script_losses(monkeypatch, [3.0, 1.0, 2.0])
     results = train(tiny(), tmp_path, report=ignore)
@@ -253,18 +246,6 @@ def test_best_weights_have_the_lowest_loss_of_the_table(tiny, finished):
         loss = module.criterion.supervise(module.model, Batch.from_data_list(task.val))
     lowest = min(row["val/loss"] for row in read_rows(finished.path))
     assert loss.item() == pytest.approx(lowest, rel=1e-6)
-
-
-def test_training_stops_when_the_validation_loss_stays(tiny, tmp_path, monkeypatch):
-    script_losses(monkeypatch, [2.0, 1.0, 1.5, 1.5, 0.5])
-    train(tiny(steps=20, patience=2), tmp_path, report=ignore)
-    assert [row["step"] for row in read_rows(tmp_path)] == [4, 8, 12, 16]
-
-
-def test_training_does_not_stop_early_by_default(tiny, tmp_path, monkeypatch):
-    script_losses(monkeypatch, range(1, 6))
-    train(tiny(steps=20), tmp_path, report=ignore)
-    assert len(read_rows(tmp_path)) == 5
 
 
 def test_patience_outlasts_an_interruption(tiny, tmp_path, monkeypatch):
@@ -302,10 +283,6 @@ def test_gradient_is_clipped_by_its_norm(tiny, tmp_path, monkeypatch, clip, boun
     train(tiny(clip=clip), tmp_path, report=ignore)
     assert norms
     assert all((norm < 1.0001e-3) is bounded for norm in norms)
-
-
-def test_metrics_have_a_row_for_each_validation(finished):
-    assert [row["step"] for row in read_rows(finished.path)] == [4, 8, 12]
 
 
 def test_results_lie_in_the_folder(finished):

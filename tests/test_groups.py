@@ -6,43 +6,15 @@ import math
 
 import pytest
 import torch
-from helpers import close, seeded
-from hypothesis import given
-from hypothesis import strategies as st
+from helpers import DRAWS, GROUPS, close, draw, identity
 from scipy.stats import kstest
 
 from pyg_remul import E2, E3, O2, O3, SE2, SE3, SO2, SO3
-
-GROUPS = [
-    SO3(),
-    SO3(degrees=10),
-    SO3(degrees=(90, 180)),
-    SO3(degrees=30, euler=True),
-    O3(),
-    O3(degrees=10),
-    SE3(),
-    SE3(translation=20),
-    E3(),
-    SO2(),
-    SO2(degrees=20),
-    SO2("x"),
-    SO2(axis=(1, 1, 0)),
-    O2(),
-    SE2(),
-    E2(),
-]
-REFLECTING = [O3(), O3(degrees=10), E3(), O2(), E2()]
-TRANSLATING = [SE3(translation=20), E3(), SE2(), E2(translation=0.5)]
-DRAWS = 20_000
 
 
 @pytest.fixture(params=GROUPS, ids=repr)
 def group(request):
     return request.param
-
-
-def draw(group, num=200, seed=1, **options):
-    return group.sample(num, generator=seeded(seed), **{"dtype": torch.float64, **options})
 
 
 def net_angle(matrix):
@@ -59,10 +31,6 @@ def axes_of(matrix):
     return axis / axis.norm(dim=1, keepdim=True)
 
 
-def identity(num, dim):
-    return torch.eye(dim, dtype=torch.float64).expand(num, dim, dim)
-
-
 class TestLaws:
     def test_matrices_are_orthogonal(self, group):
         matrix = draw(group).matrix
@@ -71,16 +39,6 @@ class TestLaws:
     def test_determinants_are_1_unless_the_group_reflects(self, group):
         signs = draw(group).matrix.det().round(decimals=12).unique().tolist()
         assert signs == ([-1, 1] if group.reflects else [1])
-
-    @pytest.mark.parametrize("num", [0, 1, 5])
-    def test_the_shape_has_as_many_elements_as_asked_for(self, group, num):
-        element = group.sample(num)
-        assert element.matrix.shape == (num, group.dim, group.dim)
-        if group.translates:
-            assert element.translation.shape == (num, group.dim)
-
-    def test_only_translating_groups_translate(self, group):
-        assert (draw(group).translation is not None) == group.translates
 
     def test_products_are_elements(self, group):
         product = draw(group, seed=1).compose(draw(group, seed=2)).matrix
@@ -94,51 +52,6 @@ class TestLaws:
         close(product.matrix, identity(200, group.dim), atol=1e-13)
         if group.translates:
             close(product.translation, torch.zeros_like(product.translation), atol=1e-12)
-
-
-class TestDraws:
-    def test_equal_seeds_give_equal_elements(self, group):
-        assert torch.equal(draw(group, seed=3).matrix, draw(group, seed=3).matrix)
-
-    def test_other_seeds_give_other_elements(self, group):
-        assert not torch.allclose(draw(group, seed=3).matrix, draw(group, seed=4).matrix)
-
-    def test_a_draw_leaves_the_global_generator_alone(self, group):
-        before = torch.get_rng_state()
-        draw(group)
-        assert torch.equal(torch.get_rng_state(), before)
-
-    def test_the_global_generator_is_the_default(self, group):
-        torch.manual_seed(3)
-        actual = group.sample(5, dtype=torch.float64)
-        expected = draw(group, 5, seed=3)
-        assert torch.equal(actual.matrix, expected.matrix)
-        if group.translates:
-            assert torch.equal(actual.translation, expected.translation)
-
-    @given(st.integers(0, 20), st.integers(0, 20))
-    def test_the_first_of_a_larger_draw_are_a_smaller_draw(self, first, more):
-        for group in (SO3(), E3(), SO2("x"), E2()):
-            few, many = draw(group, first), draw(group, first + more)
-            assert torch.equal(few.matrix, many.matrix[:first])
-            if group.translates:
-                assert torch.equal(few.translation, many.translation[:first])
-
-    def test_single_precision_is_double_rounded(self, group):
-        single, double = draw(group, dtype=torch.float32), draw(group)
-        assert torch.equal(single.matrix, double.matrix.float())
-        if group.translates:
-            assert torch.equal(single.translation, double.translation.float())
-
-    def test_the_default_precision_is_torchs(self, group):
-        assert group.sample(2).matrix.dtype == torch.float32
-
-    def test_a_device_can_be_given(self):
-        assert SO3().sample(2, device="meta").matrix.device == torch.device("meta")
-
-    def test_successive_draws_differ(self, group, generator):
-        first, second = (group.sample(5, generator=generator).matrix for _ in range(2))
-        assert not torch.allclose(first, second)
 
 
 class TestHaar:
@@ -191,9 +104,6 @@ class TestBoundedAngle:
         low, high = degrees
         assert low - 1e-9 <= angle.min() <= angle.max() <= high + 1e-9
         assert kstest(angle, "uniform", args=(low, high - low)).pvalue > 0.01
-
-    def test_a_number_is_the_upper_bound(self):
-        assert SO3(degrees=10) == SO3(degrees=(0, 10))
 
     def test_180_degrees_are_not_the_haar_measure(self):
         mean = net_angle(draw(SO3(degrees=180), DRAWS).matrix).mean()
@@ -278,70 +188,20 @@ class TestAxis:
         assert (SO2().dim, SO2("x").dim) == (2, 3)
 
 
-class TestReflections:
-    @pytest.mark.parametrize("group", REFLECTING, ids=repr)
-    def test_half_of_the_elements_reflect(self, group):
-        share = (draw(group, DRAWS).parity < 0).double().mean()
-        close(share, 0.5, atol=5 * 0.5 / math.sqrt(DRAWS))
-
-    def test_reflections_of_space_are_inversions_of_rotations(self):
-        element = draw(O3(degrees=10))
-        angle = net_angle(element.matrix * element.parity[:, None, None])
-        assert angle.max() <= 10 + 1e-9
-
-    def test_reflections_of_the_plane_are_mirrors(self):
-        element = draw(O2())
-        mirrors = element.matrix[element.parity < 0]
-        close(mirrors @ mirrors, identity(len(mirrors), 2), atol=1e-14)
-
-    def test_reflecting_is_independent_of_the_rotation(self):
-        element = draw(O3(), DRAWS)
-        rotation = element.matrix * element.parity[:, None, None]
-        mean = (rotation * element.parity[:, None, None]).mean(0)
-        close(mean, torch.zeros_like(mean), atol=5 * math.sqrt(1 / 3 / DRAWS))
-
-
-class TestTranslations:
-    @pytest.mark.parametrize("group", TRANSLATING, ids=repr)
-    def test_components_are_normal(self, group):
-        shift = draw(group, 4000).translation
-        for component in shift.T:
-            assert kstest(component.numpy(), "norm", args=(0, group.translation)).pvalue > 0.01
-
-    @pytest.mark.parametrize("group", TRANSLATING, ids=repr)
-    def test_components_are_independent_of_each_other_and_the_matrix(self, group):
-        element = draw(group, DRAWS)
-        columns = torch.cat([element.translation, element.matrix[:, 0]], dim=1)
-        correlation = torch.corrcoef(columns.T)[: group.dim].triu(1)
-        assert correlation.abs().max() < 5 / math.sqrt(DRAWS)
-
-    def test_a_deviation_of_0_gives_none(self):
-        assert not draw(SE3(translation=0)).translation.any()
-
-
 class TestOptions:
     @pytest.mark.parametrize("kind", [SO3, O3, SE3, E3, O2, SE2, E2, SO2], ids=lambda k: k.__name__)
-    @pytest.mark.parametrize(
-        "degrees", [-1, 181, (20, 10), (-10, 10), (0, 200), float("nan")], ids=str
-    )
-    def test_wrong_degrees_are_refused(self, kind, degrees):
-        with pytest.raises(ValueError, match=r"`degrees` must be a magnitude in \[0, 180\] or an"):
-            kind(degrees=degrees)
-
-    @pytest.mark.parametrize("degrees", [(1, 2, 3), (1,)], ids=str)
-    def test_what_is_no_pair_of_degrees_is_refused(self, degrees):
-        with pytest.raises(ValueError, match=r"`degrees` must be a magnitude in \[0, 180\] or an"):
-            SO3(degrees=degrees)
+    def test_wrong_degrees_are_refused(self, kind):
+        with pytest.raises(ValueError, match=r"`degrees` must be a magnitude in .*, got 181"):
+            kind(degrees=181)
 
     def test_euler_angles_need_degrees(self):
         with pytest.raises(ValueError, match="`euler` needs `degrees`, got degrees=None"):
             SO3(euler=True)
 
     @pytest.mark.parametrize("kind", [SE3, E3, SE2, E2], ids=lambda k: k.__name__)
-    @pytest.mark.parametrize("translation", [-1.0, float("nan"), float("inf")])
-    def test_a_wrong_translation_is_refused(self, kind, translation):
-        with pytest.raises(ValueError, match="`translation` must be finite and not negative, got"):
-            kind(translation=translation)
+    def test_a_wrong_translation_is_refused(self, kind):
+        with pytest.raises(ValueError, match=r"`translation` must be finite and .*, got -1"):
+            kind(translation=-1.0)
 
     @pytest.mark.parametrize(
         "axis", ["w", (1, 0), (0, 0, 0), (1, 2, 3, 4), (), (0, float("inf"), 0), 30], ids=str
@@ -350,36 +210,21 @@ class TestOptions:
         with pytest.raises(ValueError, match="`axis` must be 'x', 'y', 'z' or a direction in spac"):
             SO2(axis)
 
-    def test_a_negative_number_of_elements_is_refused(self, group):
-        with pytest.raises(ValueError, match="`num` must not be negative, got -1"):
-            group.sample(-1)
 
-
-class TestIdentity:
-    @pytest.mark.parametrize(
-        ("group", "text"),
-        [
-            (SO3(), "SO3()"),
-            (SO3(degrees=10), "SO3(degrees=(0.0, 10.0))"),
-            (SO3(30, euler=True), "SO3(degrees=(0.0, 30.0), euler=True)"),
-            (SE3(), "SE3(translation=1.0)"),
-            (E3(10, translation=2), "E3(degrees=(0.0, 10.0), translation=2.0)"),
-            (SO2("x", degrees=5), "SO2(axis='x', degrees=(0.0, 5.0))"),
-            (O2(), "O2()"),
-            (E2(translation=0.5), "E2(translation=0.5)"),
-        ],
-        ids=repr,
-    )
-    def test_the_representation_rebuilds_the_group(self, group, text):
-        assert repr(group) == text
-        assert eval(text) == group
-
-    def test_groups_are_equal_to_themselves_alone(self):
-        for one in GROUPS:
-            assert [one == other for other in GROUPS].count(True) == 1
-
-    def test_equal_groups_have_equal_hashes(self):
-        assert len({SO3(), SO3(), SO3(degrees=10), SO3(degrees=(0, 10)), O3()}) == 3
-
-    def test_a_group_is_nothing_else(self):
-        assert SO3() != "SO3()"
+@pytest.mark.parametrize(
+    ("group", "text"),
+    [
+        (SO3(), "SO3()"),
+        (SO3(degrees=10), "SO3(degrees=(0.0, 10.0))"),
+        (SO3(30, euler=True), "SO3(degrees=(0.0, 30.0), euler=True)"),
+        (SE3(), "SE3(translation=1.0)"),
+        (E3(10, translation=2), "E3(degrees=(0.0, 10.0), translation=2.0)"),
+        (SO2("x", degrees=5), "SO2(axis='x', degrees=(0.0, 5.0))"),
+        (O2(), "O2()"),
+        (E2(translation=0.5), "E2(translation=0.5)"),
+    ],
+    ids=repr,
+)
+def test_the_representation_rebuilds_the_group(group, text):
+    assert repr(group) == text
+    assert eval(text) == group

@@ -20,6 +20,7 @@ from helpers import (
 )
 from torch import nn
 from torch.nn.functional import huber_loss, l1_loss, mse_loss
+from torch_geometric import EdgeIndex
 from torch_geometric.data import Batch, Data, HeteroData
 from torch_geometric.nn import global_mean_pool
 
@@ -391,6 +392,11 @@ class TestInputs:
         with pytest.raises(ValueError, match=r"'y' in the target's shape \[5, 1\], got \[5\]"):
             criterion(lambda batch: batch.pos[:, 0], Batch.from_data_list(graphs))
 
+    def test_a_lone_graph_that_says_it_holds_several_is_refused(self, model):
+        graph = make_graph(batch=torch.tensor([0, 0, 1, 1]))
+        with pytest.raises(ValueError, match=r"a `batch` vector; use `Batch\.from_data_list`"):
+            make_criterion()(model, graph)
+
     def test_a_prediction_without_rows_is_refused(self, batch):
         with pytest.raises(ValueError, match=r"'y' with one row for each node, .* got shape \[\]"):
             make_criterion()(lambda batch: batch.pos.sum(), batch)
@@ -412,6 +418,37 @@ class TestInputs:
         actual = adapted(linear, batch, generator=seeded())
         expected = plain(lambda data: linear(data.pos), batch, generator=seeded())
         assert torch.equal(actual.loss, expected.loss)
+
+
+class TestEdgeIndex:
+    """Edges with metadata, which PyG batches and this package does not join."""
+
+    @pytest.fixture
+    def typed(self, batch):
+        """The batch's graphs with edges of type EdgeIndex."""
+        graphs = batch.to_data_list()
+        for graph in graphs:
+            graph.edge_index = EdgeIndex(graph.edge_index, sparse_size=(graph.num_nodes,) * 2)
+        return Batch.from_data_list(graphs)
+
+    @staticmethod
+    def differences(batch):
+        """Differences along edges, summed at their ends; not equivariant by its square."""
+        source, target = batch.edge_index.as_subclass(torch.Tensor)
+        square = (batch.pos[source] - batch.pos[target]).square()
+        return torch.zeros_like(batch.pos).index_add(0, target, square)
+
+    def test_separate_passes_take_it(self, batch, typed):
+        criterion = make_criterion(passes="separate")
+        seen = Recorder(self.differences)
+        actual = criterion(seen, typed, generator=seeded())
+        expected = criterion(self.differences, batch, generator=seeded())
+        assert torch.equal(actual.loss, expected.loss)
+        assert all(isinstance(part.edge_index, EdgeIndex) for part in seen.batches)
+
+    def test_a_joint_pass_refuses_it_by_name(self, typed):
+        with pytest.raises(TypeError, match="`edge_index` is a EdgeIndex that cannot be joined"):
+            make_criterion(passes="joint")(self.differences, typed)
 
 
 def hetero_graph(atoms, beads):

@@ -29,6 +29,13 @@ def distances(pos):
     return torch.cdist(pos, pos, compute_mode="donot_use_mm_for_euclid_dist")
 
 
+@pytest.mark.parametrize("transform", [RandomRotation, SubtractCenterOfMass])
+def test_a_lone_graph_that_says_it_holds_several_is_refused(transform):
+    graph = make_graph(batch=torch.tensor([0, 0, 1, 1]))
+    with pytest.raises(ValueError, match=r"a `batch` vector; use `Batch\.from_data_list`"):
+        transform(REPS)(graph)
+
+
 class TestRandomRotation:
     def test_a_lone_graph_is_turned_as_r_v(self):
         data = make_graph()

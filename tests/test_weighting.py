@@ -257,6 +257,13 @@ class TestNoUpdate:
 
 
 class TestState:
+    def test_constant_weights_have_none(self):
+        assert not ConstantWeighting().state_dict()
+
+    def test_gradnorms_is_its_weights_and_initial_losses(self, model):
+        state = GradNorm(head=model.head).state_dict()
+        assert set(state) == {"weights", "initial_losses"}
+
     @pytest.mark.parametrize("value", [float("nan"), float("inf")])
     def test_the_initial_losses_are_the_first_finite_ones(self, value):
         weighting, weight = make_known((float("nan"), float("nan")))

@@ -11,7 +11,7 @@ demo: install
 	$(BIN)/pyg-remul demo
 
 test: lint types
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: install
 	$(BIN)/ruff check .

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+
+from pyg_remul.checks import check_choice
 
 __all__ = ["check_choice", "check_integer", "check_number"]
-
-
-def check_choice(name: str, value: object, choices: Collection[object]) -> None:
-    """Refuses anything but one of ``choices``."""
-    if not any(type(value) is type(choice) and value == choice for choice in choices):
-        listed = ", ".join(map(repr, choices))
-        raise ValueError(f"`{name}` must be one of {listed}, got {value!r}.")
 
 
 def check_integer(name: str, value: object, *, positive: bool = True) -> None:

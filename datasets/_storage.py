@@ -10,13 +10,13 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
-from uuid import uuid4
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Data, InMemoryDataset
 
 from pyg_remul.datasets._collation import Graphs, collate_graphs, separate_graphs
+from pyg_remul.files import replacing
 
 __all__ = ["TensorDataset"]
 
@@ -143,18 +143,10 @@ def _write(path: Path, header: dict[str, Any], data: Data, slices: dict[str, Ten
     torch.save({"tensors": tensors, "slices": dict(slices)}, buffer)
     content = buffer.getvalue()
     header = header | {"sha256": hashlib.sha256(content).hexdigest()}
-    _replace(path, content)
-    _replace(path.with_suffix(".json"), json.dumps(header, indent=2).encode())
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Writes a file so that no reader ever sees a part of it."""
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    options = json.dumps(header, indent=2).encode()
+    for target, written in ((path, content), (path.with_suffix(".json"), options)):
+        with replacing(target) as temporary:
+            temporary.write_bytes(written)
 
 
 def _read(path: Path, header: Mapping[str, object]) -> Graphs:

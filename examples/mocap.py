@@ -58,20 +58,22 @@ def main(argv: list[str] | None = None) -> None:
     val = DataLoader(MoCap(args.root, "run", "val"), batch_size=240)
     test = DataLoader(MoCap(args.root, "run", "test"), batch_size=240)
     model = build_model(args.model, args.hidden)
-    beta = args.beta if args.method == "remul" else 0.0
-    criterion = RemulLoss(SO3(), MoCap.reps, weighting=ConstantWeighting(1.0, beta))
+    criterion = RemulLoss(SO3(), MoCap.reps, weighting=ConstantWeighting(1.0, args.beta))
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-4)
 
     best, state = float("inf"), copy.deepcopy(model.state_dict())
     progress = trange(args.epochs, desc=args.method)
     for _ in progress:
         for batch in train:
-            out = criterion(model, batch)
+            if args.method == "remul":
+                loss = criterion(model, batch).loss
+            else:
+                loss = criterion.supervise(model, batch)  # without a pass of turned graphs
             optimizer.zero_grad()
-            out.loss.backward()
+            loss.backward()
             optimizer.step()
-        if (loss := test_error(model, val)) < best:
-            best, state = loss, copy.deepcopy(model.state_dict())
+        if (error := test_error(model, val)) < best:
+            best, state = error, copy.deepcopy(model.state_dict())
         progress.set_postfix(val=f"{best:.3f}")
 
     model.load_state_dict(state)

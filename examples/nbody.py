@@ -70,12 +70,15 @@ def main(argv: list[str] | None = None) -> None:
     progress = trange(args.epochs, desc=args.method)
     for _ in progress:
         for batch in train:
-            out = criterion(model, batch)
+            if args.method == "plain":
+                loss = criterion.supervise(model, batch)  # without a pass of turned graphs
+            else:
+                loss = criterion(model, batch).loss
             optimizer.zero_grad()
-            out.loss.backward()
+            loss.backward()
             optimizer.step()
         schedule.step()
-        progress.set_postfix(loss=f"{out.loss.item():.4f}", beta=f"{out.beta.item():.2f}")
+        progress.set_postfix(loss=f"{loss.item():.4f}", beta=f"{criterion.weighting.beta:.2f}")
 
     for name, loader in tests.items():
         print(f"MSE {name}: {test_error(model, loader):.5f}")

@@ -17,9 +17,17 @@ from torch_geometric.data.storage import BaseStorage
 from pyg_remul.element import GroupElement
 from pyg_remul.groups import Group
 from pyg_remul.representations import Representation, parse_representation
-from pyg_remul.rows import RowGraphs, row_graphs, rows_by_size, store_of
+from pyg_remul.rows import (
+    Key,
+    RowGraphs,
+    count_graphs,
+    row_graphs,
+    rows_by_size,
+    split_key,
+    store_of,
+)
 
-__all__ = ["CENTER_OF_MASS", "GraphAction", "Reps", "prediction_graphs"]
+__all__ = ["CENTER_OF_MASS", "GraphAction", "Reps", "check_finite"]
 
 Reps: TypeAlias = Mapping[str, str] | Mapping[str | tuple[Any, str], str]
 """Attribute, or (node type, attribute), to its representation."""
@@ -56,11 +64,14 @@ class GraphAction:
         }
         self._warned: set[str] = set()
 
-    def __getitem__(self, key: str) -> Representation:
-        """The representation of an attribute."""
-        if key not in self._parsed:
-            raise ValueError(f"`reps` must declare '{key}', got {self.reps}.")
-        return self._parsed[key]
+    def __getitem__(self, key: Key) -> Representation:
+        """The representation of an attribute, by its name or (type, name)."""
+        for candidate in (key, split_key(key)[1], *self._typed(key)):
+            if candidate in self._parsed:
+                return self._parsed[candidate]
+        raise ValueError(
+            f"`reps` must declare '{key}' ('scalar' if it does not turn), got {self.reps}."
+        )
 
     def sample(
         self, data: BaseData, group: Group, num: int, generator: torch.Generator | None = None
@@ -81,7 +92,12 @@ class GraphAction:
         return group.sample(num, generator=generator, dtype=dtype, device=device)
 
     def __call__(
-        self, data: BaseData, element: GroupElement, *, optional: Collection[str] = ()
+        self,
+        data: BaseData,
+        element: GroupElement,
+        *,
+        optional: Collection[Key] = (),
+        unchecked: Collection[Key] = (),
     ) -> BaseData:
         """Returns a copy of ``data`` in which the declared attributes are turned.
 
@@ -89,6 +105,7 @@ class GraphAction:
             data: A graph, or a batch of :math:`B` graphs.
             element: One element, or :math:`B`.
             optional: Attributes that may be absent.
+            unchecked: Attributes that need not be finite.
 
         Returns:
             A shallow copy with new tensors; ``data`` is not written to.
@@ -101,9 +118,16 @@ class GraphAction:
         turned = copy.copy(data)
         shared = not isinstance(data, Batch) or len(element) == 1
         graphs = None if shared else RowGraphs(data)
+        if len(element) not in (1, count_graphs(data)):
+            raise ValueError(
+                f"`element` must hold one element, or one for each of {count_graphs(data)} graphs, "
+                f"got {len(element)}."
+            )
         done: set[tuple[Any, str]] = set()
         for rep, store, name in self._declared(turned, optional):
             _check(store[name], rep, element.dim, name)
+            if not {name, (store._key, name)} & set(unchecked):
+                check_finite(store[name], name)
             index = None if graphs is None else graphs(store, name)
             store[name] = rep.transform(store[name], element, index)
             done.add((store._key, name))
@@ -112,7 +136,7 @@ class GraphAction:
         return turned
 
     def turn_prediction(
-        self, name: str, value: Tensor, element: GroupElement, batch: Batch
+        self, name: Key, value: Tensor, element: GroupElement, batch: Batch
     ) -> Tensor:
         r"""Applies :math:`\rho(g)` to a prediction, whose rows are those of its target.
 
@@ -126,9 +150,37 @@ class GraphAction:
             A tensor of ``value``'s shape, with its gradient.
         """
         rep = self[name]
-        rep.check(value, element.dim, name)
-        index = None if len(element) == 1 else prediction_graphs(batch, name, value)
+        rep.check(value, element.dim, str(name))
+        index = None if len(element) == 1 else self.prediction_graphs(batch, name, value)
         return rep.transform(value, element, index)
+
+    def prediction_graphs(self, batch: Batch, name: Key, value: Tensor) -> Tensor:
+        """Returns the graph of each row of a prediction.
+
+        It is that of its target's row, or without a target goes by the prediction's size.
+
+        Args:
+            batch: The graphs.
+            name: The target.
+            value: The prediction, shape ``[rows, ...]``.
+
+        Raises:
+            ValueError: If there is no target and the size fits no level of the graphs, or several.
+        """
+        store = store_of(batch, name)
+        plain = split_key(name)[1]
+        if store is not None and store[plain].size(0) == value.size(0):
+            return row_graphs(batch, store, plain)
+        kinds = [split_key(key)[0] for key in (name, *self._typed(name))]
+        stores = [store for store in batch.stores if store._key in kinds]
+        return rows_by_size(batch, stores[-1], plain, value)
+
+    def _typed(self, key: Key) -> list[Key]:
+        """The declarations of a plain name for single types."""
+        kind, name = split_key(key)
+        if kind is not None:
+            return []
+        return [known for known in self._parsed if isinstance(known, tuple) and known[1] == name]
 
     def _finish(
         self,
@@ -157,15 +209,15 @@ class GraphAction:
         return value.is_floating_point() and value.dim() > 1 and value.size(-1) == dim
 
     def _declared(
-        self, data: BaseData, optional: Collection[Any]
+        self, data: BaseData, optional: Collection[Key]
     ) -> Iterator[tuple[Representation, BaseStorage, str]]:
         """Yields the stores that hold each declared attribute."""
         for key, rep in self._parsed.items():
-            kind, name = key if isinstance(key, tuple) else (None, key)
+            kind, name = split_key(key)
             stores = [store for store in data.stores if name in store]
             if kind is not None:
                 stores = [store for store in stores if store._key == kind]
-            if not stores and key not in optional:
+            if not stores and not {key, name} & set(optional):
                 raise ValueError(_missing(data, key))
             for store in stores:
                 if kind is not None or (store._key, name) not in self._parsed:
@@ -187,23 +239,24 @@ def _check(value: Any, rep: Representation, dim: int, name: str) -> None:
         return
     if not value.is_floating_point():
         raise TypeError(f"`{name}` must be a floating tensor to be turned, got {value.dtype}.")
-    if value.device.type == "cpu" and not math.isfinite(value.detach().sum()):
-        _check_finite(value, name)
 
 
-def _check_finite(value: Tensor, name: str) -> None:
-    """Looks at each entry, for a sum may overflow."""
-    if not bool(torch.isfinite(value).all()):
-        rows = (~torch.isfinite(value)).flatten(1).any(dim=1).nonzero().flatten()
+def check_finite(value: Tensor, name: str) -> None:
+    """Refuses NaN and infinity, on the CPU only, as on a GPU it would wait for the device.
+
+    Args:
+        value: The attribute.
+        name: Its name, for the message.
+
+    Raises:
+        ValueError: If an entry is not finite.
+    """
+    if value.device.type != "cpu" or not value.is_floating_point():
+        return
+    # The sum is the fast way to know; as it may overflow, it is not the last word.
+    if not math.isfinite(value.detach().sum()) and not bool(torch.isfinite(value).all()):
+        rows = (~torch.isfinite(value)).reshape(value.size(0), -1).any(dim=1).nonzero().flatten()
         raise ValueError(
             f"`{name}` must be finite, got NaN or infinity in {rows.numel()} of {value.size(0)} "
             f"rows, the first of them row {int(rows[0])}."
         )
-
-
-def prediction_graphs(batch: Batch, name: str, value: Tensor) -> Tensor:
-    """Returns the graph of each row of a prediction: its target's, or by size without a target."""
-    store = store_of(batch, name)
-    if store is not None and store[name].size(0) == value.size(0):
-        return row_graphs(batch, store, name)
-    return rows_by_size(batch, batch.stores[0], name, value)

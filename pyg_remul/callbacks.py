@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import lightning
 from lightning.pytorch.callbacks import Callback, Checkpoint
 
+from pyg_remul.files import replacing
 from pyg_remul.run_folder import RunFolder
 
 __all__ = ["Checkpoints", "MetricsTable", "Report", "StepReport"]
@@ -82,9 +83,8 @@ class Checkpoints(Checkpoint):
     @staticmethod
     def _save(trainer: lightning.Trainer, path: Path) -> None:
         """Writes a checkpoint whole or not at all."""
-        temporary = path.with_suffix(".part")
-        trainer.save_checkpoint(temporary)
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            trainer.save_checkpoint(temporary)
 
     def _stop(self, trainer: lightning.Trainer) -> None:
         if self.patience is not None and self.waited >= self.patience:

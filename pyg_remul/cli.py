@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,10 +23,17 @@ except ModuleNotFoundError as error:  # an extra that the core does without
         "pip install 'pyg_remul[train]'"
     )
 
+from pyg_remul._version import __version__
 from pyg_remul.config import ModelName, PresetName, Task, TrainConfig, preset
+from pyg_remul.run_folder import RunFolder
 from pyg_remul.tables import markdown_table
 
 __all__ = ["main"]
+
+_INTERRUPTED = (
+    "\npyg-remul: interrupted; train goes on from its last validation by --resume, demo by the "
+    "same command"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +62,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         argv: The arguments, those of the process by default.
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
+    if arguments == ["--version"]:
+        print(f"pyg-remul {__version__}")  # noqa: T201
+        return
     defaults = _TrainOptions(**vars(_chosen_preset(arguments)))
 
     def train_command(
@@ -72,6 +83,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         options = TrainConfig(**vars(config))
         name = f"{options.task}-{options.model}-{options.method}-{options.seed}"
         folder = Path("runs") / name if out is None else out
+        if resume and RunFolder(folder).config() is None:
+            print(f"nothing to resume in {folder}; starting", file=sys.stderr)  # noqa: T201
         _show(train(options, folder, resume=resume))
         print(f"\nwritten to {folder}")  # noqa: T201
 
@@ -82,10 +95,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     }
     try:
         tyro.extras.subcommand_cli_from_dict(commands, args=arguments, prog="pyg-remul")
+        sys.stdout.flush()  # or a closed pipe would show at exit only
+    except BrokenPipeError:  # the reader has seen enough; nothing is left to flush at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except (ValueError, TypeError, OSError) as error:
         sys.exit(f"pyg-remul: {error}")
     except KeyboardInterrupt:
-        sys.exit("\npyg-remul: interrupted; train goes on by --resume, demo by the same command")
+        print(_INTERRUPTED, file=sys.stderr)  # noqa: T201
+        sys.exit(130)
 
 
 def _evaluate_command(

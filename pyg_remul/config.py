@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
-from pyg_remul.criteria import check_choice
+from pyg_remul.checks import check_choice
 
 __all__ = ["MethodName", "ModelName", "PresetName", "Task", "TrainConfig", "preset"]
 
@@ -32,7 +32,13 @@ _SIZES: dict[str, dict[str, dict[str, Any]]] = {
         "mlp": {"hidden_channels": 128, "num_layers": 3},
     },
     "paper": {
-        "nbody": {"steps": 50_000, "batch_size": 64, "lr": 3e-4, "val_every": 1000},
+        "nbody": {
+            "steps": 50_000,
+            "batch_size": 64,
+            "lr": 3e-4,
+            "val_every": 1000,
+            "degrees": 10.0,
+        },
         "mocap-run": {
             "steps": 34_000,
             "batch_size": 12,
@@ -61,8 +67,8 @@ class TrainConfig:
     task: Task
     """The data: simulated N-body systems, or motion capture of running."""
     preset: PresetName = "small"
-    """Where the defaults of all sizes come from: `small` trains in a minute or so on a CPU, `paper`
-    is the published protocol."""
+    """Where the sizes came from: `small` trains in a minute or so on a CPU, `paper` is the
+    published protocol. It only records this."""
     model: ModelName = "transformer"
     """The architecture; `mlp` takes graphs of one size only, such as motion capture."""
     method: MethodName = "remul"
@@ -132,7 +138,7 @@ class TrainConfig:
             raise ValueError(f"`equivariance_graphs` must not be negative, got {given}.")
         if self.steps % self.val_every:
             raise ValueError(
-                f"`val_every` must divide `steps`, {self.steps}, got {self.val_every}."
+                f"`val_every` must divide `steps`, {self.steps}, got {self.val_every}; give both."
             )
         if self.model == "mlp" and self.task == "nbody":
             raise ValueError("`model` must not be 'mlp' for the task 'nbody', got 'mlp'.")

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 from torch_geometric.data import Batch
 
-from pyg_remul.rows import store_of
+from pyg_remul.action import check_finite
+from pyg_remul.checks import check_choice
+from pyg_remul.rows import Key, split_key, store_of
 
-__all__ = ["Criteria", "Criterion", "check_choice", "label_of", "target_weights"]
+__all__ = ["Criteria", "Criterion", "Target", "check_choice", "label_of", "target_weights"]
 
 Criterion: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """A function of prediction and reference that returns a 0-dimensional mean."""
 
-Choice: TypeAlias = str | Criterion | Mapping[str, str | Criterion]
+Target: TypeAlias = str | Iterable[Key] | Mapping[Any, float]
+"""One attribute, several, or a mapping of attributes to weights."""
+
+Choice: TypeAlias = str | Criterion | Mapping[Any, str | Criterion]
 
 _CRITERIA: dict[str, Criterion] = {
     "mse": functional.mse_loss,
@@ -48,16 +54,19 @@ class Criteria:
         self,
         option: str,
         choice: Choice,
-        weights: Mapping[str, float],
-        mask: str | Mapping[str, str] | None = None,
+        weights: Mapping[Any, float],
+        mask: str | Mapping[Any, str] | None = None,
     ) -> None:
         given = choice if isinstance(choice, Mapping) else dict.fromkeys(weights, choice)
-        self.weights = dict(weights)
-        self.losses = {name: _criterion(option, name, given) for name in weights}
         self.masks = dict.fromkeys(weights, mask) if isinstance(mask, str) else dict(mask or {})
+        for name, keys in ((option, given), ("mask", self.masks)):
+            if unknown := set(keys) - set(weights):
+                raise ValueError(f"`{name}` must be for targets {list(weights)}, got {unknown}.")
+        self.option, self.weights = option, dict(weights)
+        self.losses = {name: _criterion(option, name, given) for name in weights}
 
     def __call__(
-        self, predictions: Mapping[str, Tensor], references: Mapping[str, Tensor], batch: Batch
+        self, predictions: Mapping[Any, Tensor], references: Mapping[Any, Tensor], batch: Batch
     ) -> Tensor:
         """Returns the weighted sum, 0-dimensional."""
         terms = []
@@ -66,47 +75,55 @@ class Criteria:
             if name in self.masks:
                 chosen = _mask(batch, self.masks[name], prediction)
                 prediction, reference = prediction[chosen], reference[chosen]
-            loss = self.losses[name](prediction, reference) if len(prediction) else prediction.sum()
-            terms.append(weight * loss)  # no row chosen: a sum over nothing, 0 with its gradient
+                check_finite(reference, str(name))
+            terms.append(weight * self._loss(name, prediction, reference))
         return torch.stack(terms).sum()
 
+    def _loss(self, name: Key, prediction: Tensor, reference: Tensor) -> Tensor:
+        if not len(prediction):  # no row chosen
+            return prediction.sum()
+        loss = self.losses[name](prediction, reference)
+        if loss.dim() != 0:
+            raise ValueError(
+                f"`{self.option}` must return a mean, 0-dimensional, got shape {list(loss.shape)}."
+            )
+        return loss
 
-def target_weights(target: str | Iterable[str] | Mapping[str, float]) -> dict[str, float]:
+
+def target_weights(target: Target) -> dict[Key, float]:
     """Reads targets, with weight 1 where none is given.
 
     Raises:
-        ValueError: If there is no target.
+        ValueError: If there is no target, or a weight is negative or not finite.
     """
     if isinstance(target, Mapping):
         weights = {name: float(weight) for name, weight in target.items()}
     else:
-        weights = dict.fromkeys([target] if isinstance(target, str) else target, 1.0)
+        names: Iterable[Key] = [target] if isinstance(target, str) else target
+        weights = dict.fromkeys(names, 1.0)
     if not weights:
         raise ValueError(f"`target` must name at least one attribute, got {target!r}.")
+    for name, weight in weights.items():
+        if not (math.isfinite(weight) and weight >= 0):
+            raise ValueError(
+                f"`target` must have finite, not negative weights, got {weight} for '{name}'."
+            )
     return weights
 
 
-def label_of(batch: Batch, name: str) -> Tensor:
-    """Returns a target.
+def label_of(batch: Batch, name: Key, option: str = "target") -> Tensor:
+    """Returns a target, or what another option names.
 
     Raises:
         ValueError: If the batch lacks it.
     """
     store = store_of(batch, name)
     if store is None:
-        raise ValueError(f"`target` names '{name}', which the batch lacks.")
-    return store[name]
+        raise ValueError(f"`{option}` names '{name}', which the batch lacks.")
+    return store[split_key(name)[1]]
 
 
-def check_choice(option: str, value: str, choices: Iterable[str]) -> None:
-    """Refuses a value that is none of the choices."""
-    if value not in choices:
-        raise ValueError(
-            f"`{option}` must be one of {', '.join(map(repr, choices))}, got {value!r}."
-        )
-
-
-def _criterion(option: str, name: str, given: Mapping[str, str | Criterion]) -> Criterion:
+def _criterion(option: str, name: Key, given: Mapping[Any, str | Criterion]) -> Criterion:
     if name not in given:
         raise ValueError(f"`{option}` must give a loss for target '{name}', got {dict(given)}.")
     loss = given[name]
@@ -116,8 +133,8 @@ def _criterion(option: str, name: str, given: Mapping[str, str | Criterion]) -> 
     return _CRITERIA[loss]
 
 
-def _mask(batch: Batch, name: str, prediction: Tensor) -> Tensor:
-    mask = label_of(batch, name)
+def _mask(batch: Batch, name: Key, prediction: Tensor) -> Tensor:
+    mask = label_of(batch, name, "mask")
     if mask.dtype != torch.bool or len(mask) != len(prediction):
         raise ValueError(
             f"`mask` must name a boolean attribute with {len(prediction)} rows, got '{name}', "

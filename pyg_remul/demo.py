@@ -6,9 +6,12 @@ import csv
 import io
 import multiprocessing
 import os
+import signal
 import statistics
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.queues import Queue
 from pathlib import Path
@@ -31,6 +34,13 @@ _REPORT_EVERY = 25
 _COLUMNS = ("id", "ood", "E", "E_prime")
 
 
+def _available_cores() -> int:
+    """The cores that this process may use, which a batch system may have limited."""
+    if hasattr(os, "sched_getaffinity"):  # not on every system
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 @dataclass(frozen=True, kw_only=True)
 class DemoConfig:
     """Options of the demo.
@@ -51,7 +61,7 @@ class DemoConfig:
     """Runs of each method."""
     steps: int = 600
     """Optimiser steps of each run, a multiple of 10."""
-    workers: int = os.cpu_count() or 1
+    workers: int = _available_cores()
     """Runs at a time."""
 
     def __post_init__(self) -> None:
@@ -163,17 +173,37 @@ def _run_all(
     """Trains all runs in a pool of processes, with a bar over the steps of all of them."""
     context = multiprocessing.get_context("spawn")
     steps: Queue[tuple[str, int]] = context.Queue()
-    threads = max(1, (os.cpu_count() or 1) // config.workers)
+    threads = max(1, _available_cores() // config.workers)
     pool = ProcessPoolExecutor(config.workers, context, _set_up, (steps, threads))
     futures: dict[tuple[str, int], Future[dict[str, Any]]] = {}
+    others = multiprocessing.active_children()
     try:
-        for key, options in runs.items():
-            name = f"{options.method}-{options.beta:g}-{options.num_samples}-{options.seed}"
-            futures[key] = pool.submit(_train, options, config.out / name)
+        with _ignored_interrupts():  # which the workers inherit, for the time of their imports
+            for key, options in runs.items():
+                name = f"{options.method}-{options.beta:g}-{options.num_samples}-{options.seed}"
+                futures[key] = pool.submit(_train, options, config.out / name)
         _watch(list(futures.values()), steps, config.steps * len(runs))
         return {key: future.result() for key, future in futures.items()}
+    except BaseException:
+        for worker in multiprocessing.active_children():
+            if worker not in others:
+                worker.kill()  # Lightning would answer a gentler signal at its next step
+        raise
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _ignored_interrupts() -> Iterator[None]:
+    """Ignores Ctrl-C, as far as this thread may say so."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def _watch(
@@ -203,6 +233,7 @@ def _set_up(steps: Queue[tuple[str, int]], threads: int) -> None:
     """Prepares a worker process."""
     global _steps  # a queue reaches a worker by its initialiser only
     _steps = steps
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the workers
     torch.set_num_threads(threads)
 
 
@@ -218,7 +249,8 @@ def _train(options: TrainConfig, folder: Path) -> dict[str, Any]:
 
 def _table(rows: Sequence[DemoRow]) -> str:
     def cell(row: DemoRow, column: str, factor: float) -> str:
-        return f"{factor * row.mean(column):.2f} ± {factor * row.spread(column):.2f}"
+        mean, spread = factor * row.mean(column), factor * row.spread(column)
+        return f"{mean:.2f} ± {spread:.2f}" if len(row.values[column]) > 1 else f"{mean:.2f}"
 
     header = ["", "passes", "MSE ID (1e-3)", "MSE OOD (1e-3)", "E (1e-2)", "E' (1e-2)"]
     factors = dict(zip(_COLUMNS, (1e3, 1e3, 1e2, 1e2), strict=True))

@@ -65,7 +65,8 @@ class GroupElement:
     @property
     def parity(self) -> Tensor:
         """Determinants, exactly 1 for rotations and -1 for reflections, shape ``[B]``."""
-        return torch.linalg.det(self.matrix).sign()
+        matrix = self.matrix if self.matrix.dtype == torch.float64 else self.matrix.float()
+        return torch.linalg.det(matrix).sign().to(self.matrix.dtype)
 
     def __len__(self) -> int:
         return self.matrix.size(0)
@@ -95,22 +96,22 @@ class GroupElement:
         Returns:
             The products ``self * other``.
         """
-        matrix = self.matrix @ other.matrix
-        if self.translation is None and other.translation is None:
+        with torch.autocast(self.matrix.device.type, enabled=False):
+            matrix = self.matrix @ other.matrix
+        if other.translation is None and self.translation is None:
             return GroupElement(matrix)
-        translation = matrix.new_zeros(matrix.shape[:2])
-        if other.translation is not None:
-            translation = translation + (self.matrix @ other.translation[..., None])[..., 0]
-        if self.translation is not None:
-            translation = translation + self.translation
-        return GroupElement(matrix, translation)
+        start = (
+            matrix.new_zeros(matrix.shape[:2]) if other.translation is None else other.translation
+        )
+        moved = parse_representation("point").transform(start, self, None)
+        return GroupElement(matrix, moved.expand(matrix.shape[:2]))
 
     def inverse(self) -> GroupElement:
         """The inverse elements."""
-        matrix = self.matrix.mT
+        turned_back = GroupElement(self.matrix.mT)
         if self.translation is None:
-            return GroupElement(matrix)
-        return GroupElement(matrix, -(matrix @ self.translation[..., None])[..., 0])
+            return turned_back
+        return GroupElement(turned_back.matrix, -turned_back.act(self.translation))
 
     def act(self, value: Tensor, rep: str = "vector", index: Tensor | None = None) -> Tensor:
         """Transforms a tensor out of place, as :math:`v' = R v`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import logging
 import pickle
@@ -55,17 +56,21 @@ def train(
 
     Raises:
         FileExistsError: If ``out`` holds a run and ``resume`` is not set.
-        ValueError: If ``out`` holds a run with other options.
+        ValueError: If ``out`` holds a run with other options, or one whose checkpoints are damaged.
     """
     folder = RunFolder(out)
     checkpoint = folder.open(config, resume=resume)
     results = folder.results()
     if results is not None:
         return results
+    if checkpoint is not None:
+        _check_resumable(folder)
     data = load_task(config, progress=report is None)
     module = RemulModule(config, build_model(config, data), data.reps)
     if checkpoint is None:
         folder.claim(config)  # not before the options have proved possible
+    else:
+        folder.note_versions()
     with _quiet(), _progress(config.steps, report) as progress:
         trainer = _trainer(config, folder, [StepReport(progress)], curves=report is None)
         datamodule = RemulDataModule(config, data)
@@ -135,7 +140,8 @@ def evaluate_model(
         total, nodes = 0.0, 0
         with evaluating(model, None), torch.no_grad():
             for batch in StackedLoader(dataset, _BATCH):
-                total += float(criterion.supervise(model, batch.to(device))) * batch.num_nodes
+                moved = copy.copy(batch).to(device)  # which writes in place
+                total += float(criterion.supervise(model, moved)) * batch.num_nodes
                 nodes += batch.num_nodes
         results[split] = {"mse": total / nodes}
     first = next(iter(data.tests))
@@ -182,6 +188,13 @@ def load_checkpoint(path: Path) -> tuple[TrainConfig, dict[str, Tensor]]:
     state = content["state_dict"].items()
     weights = {key.removeprefix(prefix): value for key, value in state if key.startswith(prefix)}
     return TrainConfig.from_dict(options["config"]), weights
+
+
+def _check_resumable(folder: RunFolder) -> None:
+    """Refuses a damaged last checkpoint, and one without the best before it, by name."""
+    load_checkpoint(folder.last)
+    if not folder.best.is_file():
+        raise ValueError(f"{folder.best} must be there to go on from {folder.last}; it is missing.")
 
 
 def _trainer(

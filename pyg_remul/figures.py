@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
+
+from pyg_remul.files import replacing
 
 if TYPE_CHECKING:
     from pyg_remul.demo import DemoRow
@@ -30,15 +31,15 @@ _STYLES: dict[str, dict[str, Any]] = {
     "REMUL, constant β": {"marker": "o", "linestyle": "-"},
     "REMUL, GradNorm from β = 1": {"marker": "D", "linestyle": "none", "markerfacecolor": "white"},
     "plain": {"linestyle": "--"},
-    "augmentation": {"linestyle": ":"},
+    "augmentation, equal passes": {"linestyle": ":"},
 }
 
 
 def plot_demo(rows: Sequence[DemoRow], path: Path) -> None:
     """Draws test error and equivariance error against the weight of the equivariance loss.
 
-    Points are means over seeds and bars standard deviations; plain training and augmentation have
-    no weight and are horizontal lines.
+    Points are means over seeds and bars standard deviations; plain training and augmentation, that
+    of the most passes, have no weight and are horizontal lines in bands of the same meaning.
 
     Args:
         rows: The methods with their results.
@@ -73,13 +74,8 @@ def save_figure(figure: Figure, path: Path) -> None:
         figure: What to save.
         path: Where to; its folder is made if need be, and its ending gives the format.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{uuid4().hex}{path.suffix}")
-    try:
+    with replacing(path) as temporary:
         figure.savefig(temporary, dpi=160)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _draw_column(axes: Any, rows: Sequence[DemoRow], column: str, colour: str) -> None:
@@ -95,5 +91,7 @@ def _draw_column(axes: Any, rows: Sequence[DemoRow], column: str, colour: str) -
             **style,
         )
     for style, method in ((plain, "plain"), (augmentation, "augmentation")):
-        first = next(row for row in rows if row.method == method)
-        axes.axhline(first.mean(column), color=colour, **style)
+        row = max((row for row in rows if row.method == method), key=lambda row: row.passes)
+        mean, spread = row.mean(column), row.spread(column)
+        axes.axhline(mean, color=colour, **style)
+        axes.axhspan(mean - spread, mean + spread, color=colour, alpha=0.12, linewidth=0)

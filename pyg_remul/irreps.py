@@ -45,11 +45,12 @@ def wigner_matrices(rotation: Tensor, degree: int) -> list[Tensor]:
     if degree < 0:
         raise ValueError(f"`degree` must not be negative, got {degree}.")
     matrices = [rotation.new_ones(rotation.size(0), 1, 1)]
-    for level in range(1, degree + 1):
-        coupling = _coupling(1, level - 1, level, rotation.dtype, rotation.device)
-        lowered = torch.einsum("Bac,cdn->Badn", rotation, coupling)
-        lowered = torch.einsum("Bbd,Badn->Babn", matrices[-1], lowered)
-        matrices.append(torch.einsum("abm,Babn->Bmn", coupling, lowered))
+    with torch.autocast(rotation.device.type, enabled=False):
+        for level in range(1, degree + 1):
+            coupling = _coupling(1, level - 1, level, rotation.dtype, rotation.device)
+            lowered = torch.einsum("Bac,cdn->Badn", rotation, coupling)
+            lowered = torch.einsum("Bbd,Badn->Babn", matrices[-1], lowered)
+            matrices.append(torch.einsum("abm,Babn->Bmn", coupling, lowered))
     return matrices
 
 

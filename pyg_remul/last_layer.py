@@ -35,22 +35,27 @@ class LastLayer:
                 f"`head` must be an nn.Linear, got {type(head).__name__}; give its weight as "
                 "`last_layer` instead."
             )
+        if weight is not None and not isinstance(weight, Tensor):
+            raise TypeError(
+                "`last_layer` must be a weight such as model.out.weight, got "
+                f"{type(weight).__name__}."
+            )
         self._head = head
         self._weight = weight
-        self._inputs: list[Tensor] = []
+        self._calls: list[tuple[Tensor, Tensor]] = []
         self._recording = False
         self._trusted = False
         if head is not None:  # for good: torch.compile does not see hooks come and go
-            head.register_forward_pre_hook(self._record)
+            head.register_forward_hook(self._record)
 
-    def _record(self, module: nn.Module, args: tuple[Any, ...]) -> None:  # noqa: ARG002
+    def _record(self, _: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
         if self._recording:
-            self._inputs.append(args[0].detach())
+            self._calls.append((args[0].detach(), output.detach()))
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """Keeps what enters the head in the passes of one step."""
-        self._inputs, self._recording = [], True
+        """Keeps what enters and leaves the head in the passes of one step."""
+        self._calls, self._recording = [], True
         try:
             yield
         finally:
@@ -67,17 +72,24 @@ class LastLayer:
             Shape ``[K, *weight.shape]``, in float32, without gradient.
 
         Raises:
-            ValueError: If the predictions are not the head's outputs.
+            ValueError: If the predictions are not the head's outputs, or a loss does not depend on
+                the weight.
         """
         if self._weight is not None:
-            rows = [
-                torch.autograd.grad(loss, self._weight, retain_graph=True)[0] for loss in losses
-            ]
+            rows = [self._direct(loss, self._weight) for loss in losses]
             return torch.stack(rows).float()
-        inputs, self._inputs = self._inputs, []
-        self._check(inputs, predictions)
-        rows = [self._outer(loss, inputs, predictions) for loss in losses]
-        return torch.stack(rows)
+        calls, self._calls = self._calls, []
+        self._check([output for _, output in calls], predictions)
+        with torch.autocast(losses.device.type, enabled=False):
+            inputs = [value for value, _ in calls]
+            return torch.stack([self._outer(loss, inputs, predictions) for loss in losses])
+
+    @staticmethod
+    def _direct(loss: Tensor, weight: Tensor) -> Tensor:
+        (gradient,) = torch.autograd.grad(loss, [weight], retain_graph=True, allow_unused=True)
+        if gradient is None:
+            raise ValueError("`last_layer` must be a weight that both losses depend on.")
+        return gradient
 
     def _outer(self, loss: Tensor, inputs: list[Tensor], predictions: Sequence[Tensor]) -> Tensor:
         """The outer product of the loss's gradient at the head's output with the head's input."""
@@ -94,26 +106,23 @@ class LastLayer:
         head = self._head
         return (0, 0) if head is None else (head.out_features, head.in_features)
 
-    def _check(self, inputs: list[Tensor], predictions: Sequence[Any]) -> None:
-        """Refuses, at the first step, a prediction that is not the head's output."""
+    def _check(self, outputs: list[Tensor], predictions: Sequence[Any]) -> None:
+        """Refuses a prediction that is not the head's output, until one has proved that it is."""
         if self._trusted:
             return
-        fault = f"it ran {len(inputs)} times for {len(predictions)} passes"
-        if len(inputs) == len(predictions) and self._head is not None:
+        fault = f"it ran {len(outputs)} times for {len(predictions)} passes"
+        if len(outputs) == len(predictions):
             fault = "the prediction is not its output"
-            with torch.no_grad():
-                outputs = [
-                    nn.functional.linear(x, self._head.weight, self._head.bias) for x in inputs
-                ]
-            self._trusted = all(map(_same_values, outputs, predictions))
-        if not self._trusted:
-            raise ValueError(
-                f"`head` must produce the model's prediction, but {fault}; give the weight of the "
-                "last layer as `last_layer` instead."
-            )
+            if all(map(_same_values, outputs, predictions)):
+                self._trusted = any(bool(output.any()) for output in outputs)  # zeros prove nothing
+                return
+        raise ValueError(
+            f"`head` must produce the model's prediction, but {fault}; give the weight of the "
+            "last layer as `last_layer` instead."
+        )
 
 
 def _same_values(output: Tensor, prediction: Any) -> bool:
     if not isinstance(prediction, Tensor) or prediction.numel() != output.numel():
         return False
-    return torch.allclose(output.reshape(-1), prediction.detach().reshape(-1), rtol=1e-2, atol=1e-3)
+    return torch.equal(output.reshape(-1).float(), prediction.detach().reshape(-1).float())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -12,12 +12,13 @@ from torch_geometric.data import Batch
 from torch_geometric.data.data import BaseData
 
 from pyg_remul.action import GraphAction, Reps
-from pyg_remul.criteria import Choice, Criteria, check_choice, label_of, target_weights
+from pyg_remul.criteria import Choice, Criteria, Target, check_choice, label_of, target_weights
 from pyg_remul.element import GroupElement
-from pyg_remul.groups import Group
 from pyg_remul.joining import concatenate
 from pyg_remul.prediction import Forward, Model, call_model, check_shape, named_predictions
-from pyg_remul.rows import as_batch
+from pyg_remul.ranks import process_ranks
+from pyg_remul.rows import Key, as_batch
+from pyg_remul.sampling import Group, check_group
 from pyg_remul.weighting import ConstantWeighting, Weighting
 
 __all__ = ["RemulLoss", "RemulOutput"]
@@ -45,7 +46,7 @@ class RemulOutput:
     equivariance: Tensor
     alpha: Tensor
     beta: Tensor
-    prediction: Tensor | dict[str, Tensor] | None
+    prediction: Tensor | dict[Key, Tensor] | None
 
 
 class RemulLoss(nn.Module):
@@ -63,7 +64,8 @@ class RemulLoss(nn.Module):
         In one batch, dropout draws differently for the two halves, and batch statistics mix them;
         ``passes="separate"`` evaluates the halves one after the other. With several processes, an
         explicit ``generator`` that all of them seed alike gives each its part of one global draw,
-        so that two processes with :math:`b` graphs each step as one with :math:`2b`.
+        so that two processes with :math:`b` graphs each step as one with :math:`2b`; without one,
+        each process must seed torch differently.
 
     Args:
         group: Where the elements come from.
@@ -74,15 +76,15 @@ class RemulLoss(nn.Module):
             mapping of names to tensors.
         weighting: How the two terms are weighted, ``ConstantWeighting(1, 1)`` by default.
         objective: The loss :math:`L`: ``"mse"``, ``"l1"``, ``"huber"``, a function of prediction
-            and target that returns a mean, or a mapping of target names to these.
-        penalty: The loss :math:`\ell`, likewise.
+            and target, of one shape, that returns a mean, or a mapping of target names to these.
+        penalty: The loss :math:`\ell`, likewise; the mean squared error whatever ``objective`` is.
         reference: What the prediction for turned graphs is compared with: the turned ``"label"``
             :math:`\rho(g) y` of the paper; the turned ``"prediction"`` :math:`\rho(g) f(x)`, of
-            which an equivariant model has no difference and which needs no labels; or the same
-            ``"detached"`` from the gradient.
+            which an equivariant model has no difference and which, with ``alpha=0``, needs no
+            labels; or the same ``"detached"`` from the gradient.
         num_samples: Turned copies of each graph in a step, :math:`K \ge 1`.
         mask: A boolean attribute, one entry for each row of the target, that selects the rows that
-            count; or a mapping of target names to these.
+            count, so that labels of others may be NaN; or a mapping of target names to these.
         passes: ``"joint"`` or ``"separate"``; see the note.
         forward: Adapter ``(model, batch) -> prediction`` for models that do not take a batch.
 
@@ -104,22 +106,27 @@ class RemulLoss(nn.Module):
         self,
         group: Group,
         reps: Reps,
-        target: str | Iterable[str] | Mapping[str, float] = "y",
+        target: Target = "y",
         *,
         weighting: Weighting | None = None,
         objective: Choice = "mse",
         penalty: Choice = "mse",
         reference: Reference = "label",
         num_samples: int = 1,
-        mask: str | Mapping[str, str] | None = None,
+        mask: str | Mapping[Any, str] | None = None,
         passes: Passes = "joint",
         forward: Forward | None = None,
     ) -> None:
         super().__init__()
         check_choice("reference", reference, get_args(Reference))
         check_choice("passes", passes, get_args(Passes))
-        if num_samples < 1:
-            raise ValueError(f"`num_samples` must be positive, got {num_samples}.")
+        check_group(group)
+        if not isinstance(num_samples, int) or num_samples < 1:
+            raise ValueError(f"`num_samples` must be a positive integer, got {num_samples!r}.")
+        if not isinstance(weighting, Weighting | None):
+            raise TypeError(
+                f"`weighting` must be one such as ConstantWeighting(1.0, 0.5), got {weighting!r}."
+            )
         self.group, self.action = group, GraphAction(reps)
         self.targets = target_weights(target)
         for name in self.targets:
@@ -140,6 +147,11 @@ class RemulLoss(nn.Module):
             batch: A batch made by PyG's collation, or a lone graph; it is not written to.
             generator: Source of the group elements, torch's global generator by default.
 
+        Returns:
+            The loss with its terms. Where the weight of the objective is fixed at 0, as for
+            augmentation, the plain graphs are not evaluated for it and ``objective`` is ``None``;
+            so is ``prediction``, unless ``reference`` needs it.
+
         Raises:
             ValueError: If the batch is empty, an attribute is absent or does not fit its
                 representation, or a prediction does not have its target's shape.
@@ -149,7 +161,10 @@ class RemulLoss(nn.Module):
         plain = self.weighting.uses_objective or self.reference != "label"
         elements = self._elements(batch, generator)
         optional = () if supervised else tuple(self.targets)
-        turned = [self.action(batch, element, optional=optional) for element in elements]
+        masked = self.penalty.masks  # labels that do not count may be missing
+        turned = [
+            self.action(batch, element, optional=optional, unchecked=masked) for element in elements
+        ]
         with self.weighting.recording():
             outputs = self._evaluate(model, [batch, *turned] if plain else turned)
         predictions = self._split(outputs, batch, plain + len(turned))
@@ -160,7 +175,7 @@ class RemulLoss(nn.Module):
         equivariance = torch.stack(list(penalties)).mean()
         alpha, beta = self.weighting.weights.clone()
         loss = self.weighting(objective, equivariance, outputs)
-        prediction: Tensor | dict[str, Tensor] | None = base
+        prediction: Tensor | dict[Key, Tensor] | None = base
         if base is not None and not isinstance(outputs[0], Mapping):
             (prediction,) = base.values()
         return RemulOutput(loss, objective, equivariance, alpha, beta, prediction)
@@ -182,7 +197,7 @@ class RemulLoss(nn.Module):
     def _elements(self, batch: Batch, generator: torch.Generator | None) -> list[GroupElement]:
         """Draws ``num_samples`` elements a graph; a process takes its part of the global draw."""
         num = batch.num_graphs * self.num_samples
-        ranks, rank = _ranks() if generator is not None else (1, 0)
+        ranks, rank = process_ranks() if generator is not None else (1, 0)
         drawn = self.action.sample(batch, self.group, num * ranks, generator)
         own = drawn[rank * num : (rank + 1) * num]
         return [own[sample :: self.num_samples] for sample in range(self.num_samples)]
@@ -192,7 +207,7 @@ class RemulLoss(nn.Module):
             parts = [concatenate(parts)]
         return [call_model(model, part, self.adapter) for part in parts]
 
-    def _split(self, outputs: list[Any], batch: Batch, num: int) -> list[dict[str, Tensor]]:
+    def _split(self, outputs: list[Any], batch: Batch, num: int) -> list[dict[Key, Tensor]]:
         """The predictions of each part, checked against the targets' shapes."""
         named = [named_predictions(output, self.targets) for output in outputs]
         if len(named) < num:
@@ -203,7 +218,7 @@ class RemulLoss(nn.Module):
         return named
 
     @staticmethod
-    def _chunk(name: str, prediction: Tensor, num: int) -> tuple[Tensor, ...]:
+    def _chunk(name: Key, prediction: Tensor, num: int) -> tuple[Tensor, ...]:
         if prediction.dim() == 0 or prediction.size(0) % num:
             raise ValueError(
                 f"`model` must predict '{name}' with one row for each node, edge or graph, got "
@@ -211,16 +226,16 @@ class RemulLoss(nn.Module):
             )
         return prediction.tensor_split(num)
 
-    def _objective(self, prediction: dict[str, Tensor] | None, batch: Batch) -> Tensor:
+    def _objective(self, prediction: dict[Key, Tensor] | None, batch: Batch) -> Tensor:
         """Eq. 6, as a mean."""
         return self.objective(prediction or {}, self._labels(batch), batch)
 
     def _penalty(
         self,
-        prediction: dict[str, Tensor],
+        prediction: dict[Key, Tensor],
         element: GroupElement,
         turned: Batch,
-        base: dict[str, Tensor] | None,
+        base: dict[Key, Tensor] | None,
     ) -> Tensor:
         """Eq. 8, as a mean."""
         if self.reference == "label" or base is None:
@@ -233,7 +248,7 @@ class RemulLoss(nn.Module):
         }
         return self.penalty(prediction, reference, turned)
 
-    def _labels(self, batch: Batch) -> dict[str, Tensor]:
+    def _labels(self, batch: Batch) -> dict[Key, Tensor]:
         return {name: label_of(batch, name) for name in self.targets}
 
     def extra_repr(self) -> str:
@@ -242,10 +257,3 @@ class RemulLoss(nn.Module):
             f"group={self.group}, reps={self.action.reps}, target={self.targets}, "
             f"reference={self.reference!r}, num_samples={self.num_samples}, passes={self.passes!r}"
         )
-
-
-def _ranks() -> tuple[int, int]:
-    """The number of processes and this one's rank."""
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        return 1, 0
-    return torch.distributed.get_world_size(), torch.distributed.get_rank()

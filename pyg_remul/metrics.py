@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -12,14 +13,15 @@ from torch_geometric.data.data import BaseData
 from torch_geometric.utils import scatter
 from torchmetrics import Metric
 
-from pyg_remul.action import GraphAction, Reps, prediction_graphs
+from pyg_remul.action import GraphAction, Reps
 from pyg_remul.element import GroupElement
 from pyg_remul.evaluation import cast, device_of, evaluating, without_tf32
-from pyg_remul.groups import Group
 from pyg_remul.joining import concatenate
 from pyg_remul.prediction import Forward, Model, call_model, check_shape, named_predictions
 from pyg_remul.randomness import derive_generator
+from pyg_remul.ranks import process_ranks
 from pyg_remul.rows import as_batch
+from pyg_remul.sampling import Group, check_group
 
 __all__ = ["EquivarianceError", "equivariance_error"]
 
@@ -37,13 +39,14 @@ class EquivarianceError(Metric):
 
     The norm is that of a graph's whole output, in the output's unit. The relative errors divide the
     sum of the errors by the sum of the output norms :math:`\lVert f(x) \rVert_2`, which for an
-    output of kind point are taken from the graph's mean; 0 / 0 is NaN. Always :math:`E \le E'`, and
-    :math:`E = 0` alone does not make a model equivariant.
+    output of kind point are taken from the mean of the graph's rows; 0 / 0 is NaN. Always
+    :math:`E \le E'`, and :math:`E = 0` alone does not make a model equivariant.
 
     Note:
         All graphs share the :math:`M` elements, drawn from the metric's own seed, so that the split
         into batches changes nothing; ``fresh=True`` draws :math:`M` for every graph. The model is
-        evaluated in its eval mode, which is restored, without gradients and without TF32.
+        evaluated without gradients, autocast and TF32, and if it is an ``nn.Module`` in its eval
+        mode, which is restored; pass a module with its adapter, not a function around it.
 
     Args:
         group: Where the elements come from; Haar-distributed rotations are ``SO3()``.
@@ -53,7 +56,7 @@ class EquivarianceError(Metric):
         seed: Seed of the elements.
         chunk_size: How many turned copies of a batch go through the model at once; by default as
             many as make about 1,000 graphs.
-        fresh: Whether every graph gets elements of its own.
+        fresh: Whether every graph gets elements of its own; a reset does not repeat them.
         dtype: Precision of the evaluation, by a copy of the model, such as ``torch.float64``; the
             model's and data's own by default.
         enable_grad: Leaves gradients on inside the model, for those whose output is a gradient.
@@ -97,6 +100,9 @@ class EquivarianceError(Metric):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_group(group)
+        if not isinstance(target, (str, tuple)):
+            raise TypeError(f"`target` must name one attribute, got {target!r}.")
         for name, value in (("num_samples", num_samples), ("chunk_size", chunk_size)):
             if value is not None and value < 1:
                 raise ValueError(f"`{name}` must be positive, got {value}.")
@@ -105,6 +111,7 @@ class EquivarianceError(Metric):
         self.num_samples, self.seed, self.chunk_size = num_samples, seed, chunk_size
         self.fresh, self.precision, self.enable_grad = fresh, dtype, enable_grad
         self.adapter = forward
+        self._drawn = 0  # no state: a batch's own value, which resets those, must not repeat draws
         for name, size in (("count", ()), ("sums", (2,)), ("squares", (2,)), ("norms", ())):
             zeros = torch.zeros(size, dtype=torch.float64)
             self.add_state(name, default=zeros, dist_reduce_fx="sum")
@@ -121,7 +128,8 @@ class EquivarianceError(Metric):
         """
         batch = cast(as_batch(batch), self.precision)
         grad = torch.enable_grad() if self.enable_grad else torch.no_grad()
-        with grad, evaluating(model, self.precision) as frozen, without_tf32():
+        exact = torch.autocast(self.device.type, enabled=False)
+        with grad, exact, evaluating(model, self.precision) as frozen, without_tf32():
             output, index = self._base(frozen, batch)
             errors = self._errors(frozen, batch, output, index).double()
         norms = _graph_norms(
@@ -155,11 +163,12 @@ class EquivarianceError(Metric):
         output = self._predict(model, batch)
         check_shape(self.target, output, batch)
         self.representation.check(output, self.group.dim, self.target)
-        return output, prediction_graphs(batch, self.target, output)
+        return output, self.action.prediction_graphs(batch, self.target, output)
 
     def _predict(self, model: Model, batch: Batch) -> Tensor:
         output = call_model(model, batch, self.adapter)
-        return named_predictions(output, [self.target])[self.target].detach()
+        prediction = named_predictions(output, [self.target])[self.target].detach()
+        return prediction.double()  # sums over many elements outgrow a half precision
 
     def _errors(self, model: Model, batch: Batch, output: Tensor, index: Tensor) -> Tensor:
         """Both errors of each graph, shape ``[2, B]``."""
@@ -189,9 +198,10 @@ class EquivarianceError(Metric):
         if not self.fresh:
             shared = self._draw(batch, derive_generator(self.seed, "equivariance"))
             return [shared[i : i + 1] for i in range(self.num_samples)]
-        first = int(self.count)
+        first, rank = self._drawn, process_ranks()[1]
+        self._drawn += batch.num_graphs
         own = [
-            self._draw(batch, derive_generator(self.seed, "equivariance", first + graph))
+            self._draw(batch, derive_generator(self.seed, "equivariance", rank, first + graph))
             for graph in range(batch.num_graphs)
         ]
         matrices = torch.stack([element.matrix for element in own], dim=1)
@@ -210,7 +220,7 @@ class EquivarianceError(Metric):
 
 def equivariance_error(
     model: Model,
-    loader: Iterable[BaseData],
+    loader: Iterable[BaseData] | BaseData,
     group: Group,
     *,
     reps: Reps,
@@ -223,14 +233,14 @@ def equivariance_error(
 
     Args:
         model: Any callable of a batch. Batches are moved to the device of its parameters.
-        loader: Batches, or graphs.
+        loader: Batches, or graphs; or one of them.
         group: Where the elements come from.
         reps: The representation of each geometric attribute and of the target.
         target: The attribute that the model predicts.
         num_samples: The number of elements.
         max_graphs: Stops after so many graphs.
         **options: Further options of :class:`EquivarianceError`, such as ``dtype``, ``seed``,
-            ``fresh`` or ``forward``.
+            ``fresh``, ``forward``, or ``enable_grad`` for a model that differentiates inside.
 
     Returns:
         ``E``, ``E_prime``, ``E_relative``, ``E_prime_relative``, ``E_se`` and ``E_prime_se``; see
@@ -254,8 +264,9 @@ def equivariance_error(
     device = device_of(model)
     metric = metric.to(device) if device is not None else metric
     with evaluating(model, metric.precision) as frozen:
-        for batch in _limited(loader, max_graphs):
-            metric.update(frozen, batch if device is None else batch.to(device))
+        for batch in _limited([loader] if isinstance(loader, BaseData) else loader, max_graphs):
+            # A copy, for PyG moves a batch in place.
+            metric.update(frozen, batch if device is None else copy.copy(batch).to(device))
     if not int(metric.count):
         raise ValueError("`loader` must yield at least one graph, got none.")
     return {name: float(value) for name, value in metric.compute().items()}

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from torch import Tensor
 from torch_geometric.data import Batch
 
-from pyg_remul.rows import store_of
+from pyg_remul.rows import Key, split_key, store_of
 
 __all__ = ["Forward", "Model", "call_model", "check_shape", "named_predictions"]
 
@@ -24,7 +24,7 @@ def call_model(model: Model, batch: Batch, forward: Forward | None) -> Any:
     return model(batch) if forward is None else forward(model, batch)
 
 
-def named_predictions(output: Any, targets: Iterable[str]) -> dict[str, Tensor]:
+def named_predictions(output: Any, targets: Iterable[Key]) -> dict[Key, Tensor]:
     """Names what a model returned.
 
     Args:
@@ -60,7 +60,7 @@ def named_predictions(output: Any, targets: Iterable[str]) -> dict[str, Tensor]:
     return {name: output[name] for name in names}
 
 
-def check_shape(name: str, prediction: Tensor, batch: Batch) -> None:
+def check_shape(name: Key, prediction: Tensor, batch: Batch) -> None:
     """Refuses a prediction that would be broadcast against its target.
 
     Args:
@@ -72,8 +72,9 @@ def check_shape(name: str, prediction: Tensor, batch: Batch) -> None:
         ValueError: If the shapes differ.
     """
     store = store_of(batch, name)
-    if store is not None and prediction.shape != store[name].shape:
+    label = None if store is None else store[split_key(name)[1]]
+    if label is not None and prediction.shape != label.shape:
         raise ValueError(
-            f"`model` must predict '{name}' in the target's shape {list(store[name].shape)}, got "
+            f"`model` must predict '{name}' in the target's shape {list(label.shape)}, got "
             f"{list(prediction.shape)}."
         )

@@ -72,9 +72,15 @@ def _gather(per_element: Tensor, index: Tensor | None, like: Tensor) -> Tensor:
 
 
 def _turn(value: Tensor, matrix: Tensor, index: Tensor | None) -> Tensor:
-    """Applies ``matrix`` ``[B, k, k]`` to the last axis of ``value`` ``[rows, ..., k]``."""
-    rows = value.unsqueeze(-2)
-    return (rows @ _gather(matrix, index, rows).mT).squeeze(-2)
+    """Applies ``matrix`` ``[B, k, k]`` to the last axis of ``value`` ``[rows, ..., k]``.
+
+    Column by column, since autocast and TF32 would round a matrix product, and with it positions.
+    """
+    rows = _gather(matrix, index, value.unsqueeze(-2))
+    turned = value[..., :1] * rows[..., 0]
+    for column in range(1, value.size(-1)):
+        turned = turned + value[..., column : column + 1] * rows[..., column]
+    return turned
 
 
 @dataclass(frozen=True)
@@ -143,8 +149,7 @@ class _Tensor(Representation):
         return dim * dim
 
     def transform(self, value: Tensor, element: GroupElement, index: Tensor | None) -> Tensor:
-        matrix = _gather(element.matrix, index, value)
-        return matrix @ value @ matrix.mT
+        return _turn(_turn(value, element.matrix, index).mT, element.matrix, index).mT
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from torch_geometric.data.data import BaseData
 from torch_geometric.data.storage import BaseStorage
 
 __all__ = [
+    "Key",
     "RowGraphs",
     "Slices",
     "as_batch",
@@ -19,8 +20,12 @@ __all__ = [
     "rows_by_size",
     "set_graph_attribute",
     "slices_of",
+    "split_key",
     "store_of",
 ]
+
+Key: TypeAlias = str | tuple[Any, str]
+"""An attribute, or (node or edge type, attribute)."""
 
 Slices: TypeAlias = Any  # what PyG collates: tensors, nested as the attribute is
 
@@ -36,6 +41,10 @@ def as_batch(data: BaseData) -> Batch:
         ValueError: If the batch holds no graph.
     """
     if isinstance(data, Batch):
+        if not data.stores[0] and len(data.stores) == 1:
+            raise ValueError(
+                "`batch` must hold at least one graph, got a batch without attributes."
+            )
         if data.num_graphs == 0:
             raise ValueError("`batch` must hold at least one graph, got an empty batch.")
         return data
@@ -44,22 +53,28 @@ def as_batch(data: BaseData) -> Batch:
     raise TypeError(f"`batch` must be a PyG Batch, Data or HeteroData, got {type(data).__name__}.")
 
 
-def store_of(data: BaseData, key: str) -> BaseStorage | None:
+def store_of(data: BaseData, key: Key) -> BaseStorage | None:
     """Returns the store that holds an attribute, ``None`` if there is none.
 
     Args:
         data: A graph or batch.
-        key: The attribute's name.
+        key: The attribute's name, or in a ``HeteroData`` object also (type, name).
 
     Raises:
         ValueError: If several node or edge types hold it.
     """
-    stores = [store for store in data.stores if key in store]
+    kind, name = split_key(key)
+    stores = [store for store in data.stores if name in store and kind in (None, store._key)]
     if len(stores) > 1:
         raise ValueError(
-            f"`{key}` must be an attribute of one type, got one of {[s._key for s in stores]}."
+            f"`{name}` must be an attribute of one type, got one of {[s._key for s in stores]}."
         )
     return stores[0] if stores else None
+
+
+def split_key(key: Key) -> tuple[Any, str]:
+    """Takes (type, name) apart; a plain name has the type ``None``."""
+    return key if isinstance(key, tuple) else (None, key)
 
 
 def slices_of(data: BaseData, store: BaseStorage) -> dict[str, Slices]:
@@ -99,6 +114,8 @@ class RowGraphs:
         slices = slices_of(self.batch, store).get(key)
         if not isinstance(slices, Tensor):
             return rows_by_size(self.batch, store, key, value)
+        if int(slices[-1]) != value.size(0):  # replaced after collation by one of another size
+            return rows_by_size(self.batch, store, key, value)
         for known, index in self._known:
             if index.device == value.device and torch.equal(known, slices):
                 return index
@@ -135,20 +152,16 @@ def rows_by_size(batch: BaseData, store: BaseStorage, key: str, value: Tensor) -
         for name, index in _levels(batch, store, value.device).items()
         if index.numel() == value.size(0)
     }
-    if len(levels) > 1 and "edge" in levels:
-        levels = {"edge": levels["edge"]} if "edge" in key else _without(levels, "edge")
+    if "edge" in key and "edge" in levels:
+        return levels["edge"]
     candidates = list(levels.values())
     if not candidates or any(not torch.equal(candidates[0], other) for other in candidates[1:]):
         fault = "is ambiguous" if candidates else "fits none of them"
         raise ValueError(
             f"`{key}` must have one row for each node, edge or graph, got {value.size(0)} rows, "
-            f"which {fault}. An attribute set before batching needs no guess."
+            f"which {fault}. One that is in the graphs before they are batched needs no guess."
         )
     return candidates[0]
-
-
-def _without(levels: dict[str, Tensor], name: str) -> dict[str, Tensor]:
-    return {key: index for key, index in levels.items() if key != name}
 
 
 def _levels(batch: BaseData, store: BaseStorage, device: torch.device) -> dict[str, Tensor]:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import platform
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from pyg_remul._version import __version__
 from pyg_remul.config import TrainConfig
+from pyg_remul.files import replacing
 
 __all__ = ["RunFolder", "write_text"]
 
@@ -28,13 +27,8 @@ def write_text(path: Path, text: str) -> None:
         path: Where to; its folder is made if need be.
         text: The content.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}")
-    try:
+    with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 class RunFolder:
@@ -42,7 +36,8 @@ class RunFolder:
 
     ============================= ==============================================================
     ``config.json``               all options, the seed among them
-    ``versions.json``             of Python, the libraries and this one, and the platform
+    ``versions.json``             of Python, the libraries and this one, and the platform, and
+                                  those of the last resumption where they differ
     ``metrics.csv``               a row for each validation
     ``checkpoints/best.ckpt``     at the lowest validation loss
     ``checkpoints/last.ckpt``     at the last validation, where ``--resume`` goes on
@@ -102,6 +97,12 @@ class RunFolder:
         self._write("config.json", config.to_dict())
         self._write("versions.json", _versions())
 
+    def note_versions(self) -> None:
+        """Adds the versions that a run goes on with, if they are not those it began with."""
+        began, now = self._read("versions.json") or {}, _versions()
+        if any(began.get(name) != version for name, version in now.items()):
+            self._write("versions.json", {**began, "resumed_with": now})
+
     def config(self) -> TrainConfig | None:
         """The options of the run, ``None`` if there is no run."""
         options = self._read("config.json")
@@ -132,7 +133,10 @@ class RunFolder:
             if now[key] != before[key] and key != "data"  # a run may move to another machine
         ]
         if changed:
-            raise ValueError(f"{self.path} holds a run with other options: {', '.join(changed)}.")
+            raise ValueError(
+                f"{self.path} holds a run with other options: {', '.join(changed)}; choose another "
+                "folder by --out."
+            )
 
     def _read(self, name: str) -> Any:
         path = self.path / name
@@ -144,7 +148,7 @@ class RunFolder:
             raise ValueError(f"{path} is not readable as JSON: {error}.") from error
 
     def _write(self, name: str, content: Mapping[str, Any]) -> None:
-        write_text(self.path / name, json.dumps(content, indent=2, sort_keys=True) + "\n")
+        write_text(self.path / name, json.dumps(content, indent=2) + "\n")
 
 
 def _versions() -> dict[str, str]:

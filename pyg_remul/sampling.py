@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pyg_remul.element import GroupElement
 
-__all__ = ["Degrees", "Group", "check_degrees", "check_translation"]
+__all__ = ["Degrees", "Group", "check_degrees", "check_group", "check_translation"]
 
 Degrees: TypeAlias = float | tuple[float, float]
 """The largest magnitude of an angle, or its range."""
@@ -108,6 +108,12 @@ def _reflection(uniform: Tensor, dim: int) -> Tensor:
     if dim == 3:
         return sign[:, None, None]
     return torch.stack([torch.ones_like(sign), sign], dim=-1)[:, None, :]
+
+
+def check_group(group: object) -> None:
+    """Refuses what is no group, such as the class in place of its instance."""
+    if not isinstance(group, Group):
+        raise TypeError(f"`group` must be a group such as SO3(), got {group!r}.")
 
 
 def check_degrees(degrees: Degrees | None) -> tuple[float, float] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -149,6 +149,8 @@ class StackedLoader:
         seed: Seed of the orders.
         start: First step, counted from the first batch of the first pass.
         steps: How many batches to yield; one pass by default.
+        transform: Applied to each batch, such as :class:`~pyg_remul.RandomRotation`. The dataset's
+            own transform acts once, when the graphs are stacked.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -169,12 +171,14 @@ class StackedLoader:
         seed: int = 0,
         start: int = 0,
         steps: int | None = None,
+        transform: Callable[[Batch], Batch] | None = None,
     ) -> None:
         for name, value, least in (("batch_size", batch_size, 1), ("start", start, 0)):
             if value < least:
                 raise ValueError(f"`{name}` must be at least {least}, got {value}.")
         self.graphs = dataset if isinstance(dataset, StackedGraphs) else StackedGraphs(dataset)
         self.batch_size, self.shuffle, self.seed, self.start = batch_size, shuffle, seed, start
+        self.transform = transform
         self.steps = self.batches_per_pass if steps is None else steps
         if self.steps < 0:
             raise ValueError(f"`steps` must be at least 0, got {steps}.")
@@ -193,7 +197,8 @@ class StackedLoader:
             number, position = divmod(step, self.batches_per_pass)
             if number not in orders:
                 orders = {number: self._order(number).split(self.batch_size)}
-            yield self.graphs.select(orders[number][position])
+            batch = self.graphs.select(orders[number][position])
+            yield batch if self.transform is None else self.transform(batch)
 
     def _order(self, number: int) -> Tensor:
         if not self.shuffle:

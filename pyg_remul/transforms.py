@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch_geometric.data import Batch
@@ -15,7 +17,7 @@ from pyg_remul.action import CENTER_OF_MASS, GraphAction, Reps
 from pyg_remul.element import GroupElement
 from pyg_remul.groups import SO3, Group
 from pyg_remul.randomness import derive_generator
-from pyg_remul.rows import count_graphs, row_graphs, set_graph_attribute
+from pyg_remul.rows import count_graphs, row_graphs, set_graph_attribute, split_key
 
 __all__ = ["RandomRotation", "SubtractCenterOfMass"]
 
@@ -62,6 +64,21 @@ class RandomRotation(BaseTransform):
         self.generator = generator
         self._worker_seed: int | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Carries a generator as bytes, for a worker that is spawned cannot take it otherwise."""
+        state = dict(self.__dict__)
+        if self.generator is not None:
+            stream = bytes(self.generator.get_state().tolist())
+            state["generator"] = (str(self.generator.device), self.generator.initial_seed(), stream)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if state["generator"] is not None:
+            device, seed, stream = state["generator"]
+            self.generator = torch.Generator(device).manual_seed(seed)
+            self.generator.set_state(torch.tensor(list(stream), dtype=torch.uint8))
+
     def forward(self, data: BaseData) -> BaseData:
         """Returns a turned copy of a graph or batch."""
         num = count_graphs(data)
@@ -87,18 +104,19 @@ class SubtractCenterOfMass(BaseTransform):
         x_i \mapsto x_i - c, \qquad c = \frac{\sum_i m_i x_i}{\sum_i m_i}
 
     Inputs and targets move by the same shift, that of the inputs. It is kept as ``center_of_mass``,
-    one row a graph, so that ``prediction + data.center_of_mass`` is back in place;
-    :class:`RandomRotation` and :class:`~pyg_remul.RemulLoss` turn it with the rest.
+    one row a graph, so that ``prediction + batch.center_of_mass[batch.batch]`` is back in place.
+    :class:`RandomRotation` and :class:`~pyg_remul.RemulLoss` turn an attribute of this name as a
+    vector, without a declaration.
 
     Args:
         reps: The representation of each attribute; those with a point in them move.
-        reference: The attribute whose centre is taken, one row a node.
+        reference: The attribute whose centre is taken, one row a node; declared with a point.
         weight: The attribute with the masses :math:`m_i`, shape ``[N]`` or ``[N, 1]``, or ``None``
             for equal ones.
 
     Raises:
-        ValueError: If an attribute is absent or of the wrong width, or, on the CPU, a graph's
-            total mass is not positive.
+        ValueError: If an attribute is absent or of the wrong width, ``reference`` is no point, or,
+            on the CPU, a graph's total mass is not positive.
 
     Example:
         >>> from torch_geometric.data import Data
@@ -110,14 +128,20 @@ class SubtractCenterOfMass(BaseTransform):
 
     def __init__(self, reps: Reps, reference: str = "pos", weight: str | None = None) -> None:
         self.action = GraphAction(reps)
+        moving = [split_key(key)[1] for key, rep in reps.items() if "point" in rep]
+        if reference not in moving:
+            raise ValueError(
+                f"`reps` must declare the reference '{reference}' with a point, got {dict(reps)}."
+            )
         self.reference = reference
         self.weight = weight
 
     def forward(self, data: BaseData) -> BaseData:
         """Returns a centred copy of a graph or batch."""
         center = self._center(data)
-        identity = torch.eye(center.size(1)).to(center).expand(len(center), -1, -1)
-        centred = self.action(data, GroupElement(identity, -center))
+        options: dict[str, Any] = {"dtype": center.dtype, "device": center.device}
+        identity = GroupElement.identity(len(center), center.size(1), **options)
+        centred = self.action(data, GroupElement(identity.matrix, -center))
         earlier = data.stores[0].get(CENTER_OF_MASS, 0.0)
         set_graph_attribute(centred, CENTER_OF_MASS, earlier + center)
         return centred
@@ -150,7 +174,13 @@ class SubtractCenterOfMass(BaseTransform):
             return pos.new_ones(pos.size(0), 1)
         if self.weight not in store:
             raise ValueError(f"`weight` must name an attribute of the graph, got '{self.weight}'.")
-        return store[self.weight].to(pos.dtype).reshape(-1, 1)
+        weight = store[self.weight]
+        if weight.numel() != pos.size(0):
+            raise ValueError(
+                f"`weight` must name one number for each of {pos.size(0)} nodes, got "
+                f"'{self.weight}' of shape {list(weight.shape)}."
+            )
+        return weight.to(pos.dtype).reshape(-1, 1)
 
     def __repr__(self) -> str:
         return (

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pyg_remul.last_layer import LastLayer
+from pyg_remul.ranks import mean_over_ranks
 
 __all__ = ["ConstantWeighting", "GradNorm", "Weighting", "gradnorm_gradient"]
 
@@ -202,8 +203,9 @@ class GradNorm(Weighting):
     def _update(self, losses: Tensor, predictions: Sequence[Any]) -> None:
         gradients = self.layer.gradients(losses, predictions)
         with torch.no_grad():
-            values = _mean_over_ranks(losses.detach().float())
-            norms = _mean_over_ranks(gradients).flatten(1).norm(dim=1)
+            values = mean_over_ranks(losses.detach().float())
+            # The norm of a mean gradient is no mean of norms.
+            norms = mean_over_ranks(gradients).flatten(1).norm(dim=1)
             self.initial_losses.copy_(
                 self.initial_losses.where(self.initial_losses.isfinite(), values)
             )
@@ -250,12 +252,3 @@ def gradnorm_gradient(weights: Tensor, norms: Tensor, rates: Tensor, gamma: floa
     """
     weighted = weights * norms
     return (weighted - weighted.mean() * rates.pow(gamma)).sign() * norms
-
-
-def _mean_over_ranks(value: Tensor) -> Tensor:
-    """The mean over processes, since the norm of a mean gradient is no mean of norms."""
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        return value
-    value = value.clone()
-    torch.distributed.all_reduce(value)
-    return value / torch.distributed.get_world_size()

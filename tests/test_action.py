@@ -268,3 +268,18 @@ def test_a_group_of_the_plane_acts_on_two_columns():
     data = Data(pos=torch.tensor([[1.0, 0.0]]))
     turned = GraphAction({"pos": "point"})(data, SO2(degrees=(90, 90)).sample(1))
     close(turned.pos.abs(), torch.tensor([[0.0, 1.0]]), atol=1e-6)
+
+
+def test_more_elements_than_graphs_are_refused():
+    with pytest.raises(ValueError, match="`element` must hold one element, or one for each of 3"):
+        GraphAction(REPS)(make_batch(), SO3().sample(4, dtype=torch.float64))
+
+
+def test_a_target_of_one_type_is_known_by_its_plain_name():
+    action = GraphAction({"pos": "point", ("atom", "y"): "vector"})
+    assert str(action["y"]) == str(action["atom", "y"]) == "vector"
+
+
+def test_part_of_another_name_is_not_that_name():
+    with pytest.raises(ValueError, match=r"`reps` must declare 'o' \('scalar' if"):
+        GraphAction({"pos": "point"})["o"]

@@ -87,6 +87,7 @@ class TestCheckpoints:
         with pytest.raises(FullDiskError, match=name):
             trainer.validate(callback, loss)
         assert (step_of(folder.best), step_of(folder.last)) == (4, 4)
+        assert {path.name for path in folder.checkpoints.iterdir()} == {"best.ckpt", "last.ckpt"}
 
     def test_a_save_after_one_that_failed_is_whole(self, trainer, folder):
         callback = Checkpoints(folder, None)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import importlib
 import json
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from pyg_remul import cli
+from pyg_remul import __version__, cli
 from pyg_remul.cli import main
 from pyg_remul.config import preset
 from pyg_remul.demo import DemoConfig
+from pyg_remul.run_folder import RunFolder
 
 TINY = {
     "--model": "gnn",
@@ -146,6 +148,37 @@ def test_folder_and_resuming_are_options(trained, tmp_path):
     assert trained[0][1:] == (tmp_path, True)
 
 
+def test_resuming_without_a_run_says_so(trained, tmp_path, capsys):
+    main(["train", "--out", str(tmp_path), "--resume"])
+    assert capsys.readouterr().err == f"nothing to resume in {tmp_path}; starting\n"
+
+
+def test_resuming_a_run_says_nothing(trained, tmp_path, capsys):
+    RunFolder(tmp_path).claim(preset("nbody"))
+    main(["train", "--out", str(tmp_path), "--resume"])
+    assert capsys.readouterr().err == ""
+
+
+def test_version_is_that_of_the_package(capsys):
+    main(["--version"])
+    assert capsys.readouterr().out == f"pyg-remul {__version__}\n"
+
+
+def test_closed_pipe_is_no_error():
+    script = (
+        "from pyg_remul import cli\n"
+        "cli.run_demo = lambda _: print('table')\n"
+        "input()\n"
+        "cli.main(['demo'])\n"
+    )
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen([sys.executable, "-c", script], **pipes) as process:
+        process.stdout.close()
+        process.stdin.write(b"\n")
+        process.stdin.close()
+        assert (process.stderr.read(), process.wait()) == (b"", 1)
+
+
 def test_process_arguments_are_the_default(trained, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["pyg-remul", "train", "--seed", "9"])
     main()
@@ -195,7 +228,7 @@ def test_resume_with_other_options_is_refused_in_one_line(tiny, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train", "--val-every", "7"], "`val_every` must divide `steps`, 1500, got 7."),
+        (["train", "--val-every", "7"], "`val_every` must divide `steps`, 1500, got 7; give both."),
         (["train", "--batch-size", "0"], "`batch_size` must be positive, got 0."),
         (["train", "nbody", "--model", "mlp"], "`model` must not be 'mlp' for the task 'nbody'"),
         (["evaluate", "none.ckpt"], "`checkpoint` must be a file, got none.ckpt"),
@@ -235,15 +268,17 @@ def test_damaged_checkpoint_is_told_in_one_line(tmp_path):
     assert_one_line(error)
 
 
-def test_interruption_says_how_to_go_on(monkeypatch):
+def test_interruption_says_how_to_go_on(monkeypatch, capsys):
     def interrupt(*args, **kwargs):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cli, "train", interrupt)
-    with pytest.raises(
-        SystemExit, match="interrupted; train goes on by --resume, demo by the same command"
-    ):
+    with pytest.raises(SystemExit, match=r"^130$"):
         main(["train"])
+    assert capsys.readouterr().err == (
+        "\npyg-remul: interrupted; train goes on from its last validation by --resume, demo by the "
+        "same command\n"
+    )
 
 
 def test_fault_of_the_program_keeps_its_trace(monkeypatch):

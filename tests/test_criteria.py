@@ -113,3 +113,32 @@ def test_a_label_is_the_attribute_of_the_batch():
 def test_a_missing_label_is_refused():
     with pytest.raises(ValueError, match="`target` names 'force', which the batch lacks"):
         label_of(make_batch(), "force")
+
+
+@pytest.mark.parametrize("option", ["mask", "choice"])
+def test_a_key_that_is_no_target_is_refused(option):
+    options = {"choice": "mse", option: {"y": "mse", "typo": "mse"}}
+    with pytest.raises(ValueError, match=r"must be for targets .* got {'typo'}"):
+        Criteria("objective", weights={"y": 1.0}, **options)
+
+
+def test_a_loss_that_is_no_mean_is_refused():
+    criteria = Criteria("penalty", torch.nn.MSELoss(reduction="none"), {"y": 1.0})
+    with pytest.raises(ValueError, match="`penalty` must return a mean, 0-dimensional, got shape"):
+        criteria({"y": torch.ones(4, 3)}, {"y": torch.zeros(4, 3)}, Batch())
+
+
+@pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
+def test_a_weight_that_is_negative_or_not_finite_is_refused(weight):
+    with pytest.raises(ValueError, match="`target` must have finite, not negative weights"):
+        target_weights({"y": weight})
+
+
+def test_a_missing_label_that_counts_is_refused():
+    batch = make_batch((2, 3))
+    batch.keep = torch.tensor([True, True, False, False, True])
+    reference = batch.y.clone()
+    reference[0] = float("nan")
+    criteria = Criteria("objective", "mse", {"y": 1.0}, "keep")
+    with pytest.raises(ValueError, match="`y` must be finite"):
+        criteria({"y": batch.pos}, {"y": reference}, batch)

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import csv
+import os
+import signal
 import statistics
-from concurrent.futures import Future
+import subprocess
+import sys
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import matplotlib.image
@@ -22,7 +27,9 @@ class InProcess:
     """A pool that runs one task after the other in this process."""
 
     def __init__(self, _workers, _context, set_up, arguments):
+        handler = signal.getsignal(signal.SIGINT)
         set_up(*arguments[:1], torch.get_num_threads())
+        signal.signal(signal.SIGINT, handler)
 
     def submit(self, function, *arguments):
         future = Future()
@@ -76,7 +83,9 @@ def make_row(*values):
 
 
 def test_demo_trains_and_shows_every_method_once(config, small_runs, monkeypatch, capsys):
-    monkeypatch.setattr(demo.os, "cpu_count", lambda: 1)  # more threads slow a narrow model down
+    monkeypatch.setattr(
+        demo, "_available_cores", lambda: 1
+    )  # more threads slow a narrow model down
     rows = run_demo(config)
     out = capsys.readouterr().out
     assert (config.out / "demo.md").read_text() in out
@@ -151,6 +160,13 @@ def test_results_of_all_seeds_are_in_the_table(config, in_process):
     assert columns == {("0.25", "1.0", "0.5", "0.75")}
 
 
+def test_table_of_one_seed_gives_no_spread(config, in_process):
+    run_demo(config)
+    line = (config.out / "demo.md").read_text().splitlines()[2]
+    cells = [cell.strip() for cell in line.split("|")[1:-1]]
+    assert cells == ["Transformer", "1", "250.00", "1000.00", "50.00", "75.00"]
+
+
 def test_table_gives_mean_and_spread_in_its_units(config, in_process):
     run_demo(DemoConfig(**{**vars(config), "seeds": 2}))
     lines = (config.out / "demo.md").read_text().splitlines()
@@ -203,6 +219,59 @@ def test_number_must_be_positive(option):
 def test_steps_must_be_a_multiple_of_10():
     with pytest.raises(ValueError, match="`steps` must be a multiple of 10, got 25"):
         DemoConfig(steps=25)
+
+
+def test_workers_are_the_cores_that_the_process_may_use(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3, 5}, raising=False)
+    assert demo._available_cores() == 3
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 7)
+    assert demo._available_cores() == 7
+
+
+def test_workers_start_while_interrupts_are_ignored(config, in_process, monkeypatch):
+    handlers = []
+
+    class Watched(InProcess):
+        def submit(self, *arguments):
+            handlers.append(signal.getsignal(signal.SIGINT))
+            return super().submit(*arguments)
+
+    monkeypatch.setattr(demo, "ProcessPoolExecutor", Watched)
+    before = signal.getsignal(signal.SIGINT)
+    run_demo(config)
+    assert set(handlers) == {signal.SIG_IGN}
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_handler_of_interrupts_is_left_alone_outside_the_main_thread():
+    def handler():
+        with demo._ignored_interrupts():
+            return signal.getsignal(signal.SIGINT)
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(handler).result() is signal.getsignal(signal.SIGINT)
+
+
+def test_interruption_ends_all_processes_at_once(tmp_path):
+    arguments = ["--steps", "100000", "--seeds", "1", "--workers", "1"]
+    folders = ["--out", str(tmp_path / "out"), "--data", str(tmp_path / "data")]
+    script = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    script += f"from pyg_remul.cli import main; main({['demo', *arguments, *folders]})"
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stderr=subprocess.PIPE, start_new_session=True
+    ) as process:
+        while not list(tmp_path.glob("out/*/config.json")):
+            assert process.poll() is None
+            process.stderr.read1()  # the bar, which moves a few times a second
+        os.killpg(process.pid, signal.SIGINT)
+        try:
+            process.communicate(timeout=60)  # ends when the last of the processes has ended
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 130
+    assert len(list((tmp_path / "out").iterdir())) == 1
 
 
 def test_demo_has_a_folder_by_default():

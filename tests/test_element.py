@@ -8,7 +8,7 @@ from helpers import close, seeded
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyg_remul import E3, O2, SE2, SE3, SO2, SO3, GroupElement
+from pyg_remul import E3, O2, O3, SE2, SE3, SO2, SO3, GroupElement
 
 GROUPS = [SO3(), E3(), SE3(), SO2(), SE2(), O2()]
 
@@ -136,3 +136,29 @@ class TestForm:
     def test_elements_cannot_be_reassigned(self):
         with pytest.raises(AttributeError, match="cannot assign to field 'matrix'"):
             draw(SO3(), 1, 1).matrix = torch.eye(3)[None]
+
+
+@pytest.mark.parametrize("rep", ["point", "vector", "tensor", "2e"])
+def test_autocast_does_not_round_the_action(rep):
+    element = SE3().sample(3, dtype=torch.float32)
+    shape = {"tensor": (3, 3, 3), "2e": (3, 5)}.get(rep, (3, 3))
+    value = 10 * torch.randn(shape)
+    expected = element.act(value, rep)
+    with torch.autocast("cpu", torch.bfloat16):
+        turned = element.act(value, rep)
+    assert torch.equal(turned, expected)
+
+
+def test_autocast_does_not_round_a_product():
+    first, second = SE3().sample(3, dtype=torch.float32), SE3().sample(3, dtype=torch.float32)
+    expected = first.compose(second.inverse())
+    with torch.autocast("cpu", torch.bfloat16):
+        product = first.compose(second.inverse())
+    assert torch.equal(product.matrix, expected.matrix)
+    assert torch.equal(product.translation, expected.translation)
+
+
+def test_half_precision_has_a_parity():
+    parity = O3().sample(20, dtype=torch.float16).parity
+    assert parity.dtype == torch.float16
+    assert set(parity.tolist()) == {-1.0, 1.0}

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pyg_remul import RemulLoss
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
@@ -73,6 +75,18 @@ def test_mocap_trains(
     example("mocap.py")([*options, "--epochs", "1", "--root", str(runs)])
     (error,) = numbers(capsys.readouterr().out, "relative E' ")
     assert error < 1e-4 if model == "egnn" else error > 1e-2
+
+
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [("nbody.py", "plain"), ("mocap.py", "plain"), ("mocap.py", "augmentation")],
+    ids=" ".join,
+)
+def test_methods_without_turned_passes_make_none(
+    runs: Path, monkeypatch: pytest.MonkeyPatch, name: str, method: str
+) -> None:
+    monkeypatch.delattr(RemulLoss, "forward")
+    example(name)(["--method", method, "--epochs", "1", "--root", str(runs)])
 
 
 def test_schnet_is_invariant_and_its_forces_equivariant(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import pickle
+import platform
 import shutil
 
 import pytest
@@ -198,7 +200,7 @@ def test_other_data_folder_may_be_resumed(tiny, tmp_path):
 def test_resume_with_another_option_names_it(tiny, tmp_path):
     with pytest.raises(CrashError, match="step 5"):
         train(tiny(), tmp_path, report=crash_at(5))
-    with pytest.raises(ValueError, match=r"other options: beta=1\.0 \(now 0\.5\)\.$"):
+    with pytest.raises(ValueError, match=r"other options: beta=1\.0 \(now 0\.5\); choose"):
         train(tiny(beta=0.5), tmp_path, resume=True, report=ignore)
 
 
@@ -212,6 +214,34 @@ def test_finished_run_is_not_repeated(tiny, finished):
     results = train(tiny(), finished.path, resume=True, report=steps.append)
     assert not steps
     assert results == finished.results()
+
+
+def test_damaged_last_checkpoint_is_named_on_resuming(tiny, tmp_path):
+    with pytest.raises(CrashError, match="step 5"):
+        train(tiny(), tmp_path, report=crash_at(5))
+    last = RunFolder(tmp_path).last
+    last.write_bytes(last.read_bytes()[:1000])
+    with pytest.raises(ValueError, match=r"last\.ckpt is damaged or not a checkpoint of tensors"):
+        train(tiny(), tmp_path, resume=True, report=ignore)
+
+
+def test_missing_best_checkpoint_is_named_on_resuming(tiny, tmp_path):
+    with pytest.raises(CrashError, match="step 5"):
+        train(tiny(), tmp_path, report=crash_at(5))
+    RunFolder(tmp_path).best.unlink()
+    with pytest.raises(
+        ValueError, match=r"best\.ckpt must be there to go on from .*last\.ckpt; it"
+    ):
+        train(tiny(), tmp_path, resume=True, report=ignore)
+
+
+def test_resumption_notes_other_versions(tiny, tmp_path, monkeypatch):
+    with pytest.raises(CrashError, match="step 5"):
+        train(tiny(), tmp_path, report=crash_at(5))
+    monkeypatch.setattr(platform, "python_version", lambda: "3.99")
+    train(tiny(), tmp_path, resume=True, report=ignore)
+    versions = json.loads((tmp_path / "versions.json").read_text())
+    assert versions["resumed_with"]["python"] == "3.99" != versions["python"]
 
 
 def test_impossible_run_does_not_claim_its_folder(tiny, tmp_path):
@@ -287,7 +317,7 @@ def test_gradient_is_clipped_by_its_norm(tiny, tmp_path, monkeypatch, clip, boun
 
 def test_results_lie_in_the_folder(finished):
     results = finished.results()
-    assert list(results) == ["ood", "test"]
+    assert list(results) == ["test", "ood"]
     assert list(results["ood"]) == ["mse"]
     errors = {"E", "E_prime", "E_relative", "E_prime_relative", "E_se", "E_prime_se"}
     assert set(results["test"]) == {"mse", *errors}
@@ -353,6 +383,18 @@ def test_mean_squared_error_is_over_nodes_and_coordinates(tiny):
             batch = Batch.from_data_list(dataset)
             expected = (model(batch) - batch.y).square().mean()
         assert results[split]["mse"] == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_evaluation_moves_copies_of_the_batches(tiny, monkeypatch):
+    task = load_task(tiny())
+    model, moved = build_model(tiny(), task), []
+    batches = [Batch.from_data_list(task.tests["test"])]
+    monkeypatch.setattr(runs, "StackedLoader", lambda *_: batches)
+    monkeypatch.setattr(Batch, "to", lambda self, _: moved.append(self) or self, raising=False)
+    monkeypatch.setattr(runs, "equivariance_error", lambda *_, **__: {})
+    evaluate_model(model, task)
+    assert moved
+    assert not any(batch is batches[0] for batch in moved)
 
 
 def test_equivariance_is_measured_in_double_precision(tiny):
@@ -473,6 +515,6 @@ def test_hostile_checkpoint_is_not_run_on_resuming(tiny, tmp_path):
         train(tiny(), tmp_path / "run", report=crash_at(5))
     last = RunFolder(tmp_path / "run").last
     torch.save({**read(last), "extra": Bomb(tmp_path / "exploded")}, last)
-    with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
+    with pytest.raises(ValueError, match=r"last\.ckpt is damaged or not a checkpoint of tensors"):
         train(tiny(), tmp_path / "run", resume=True, report=ignore)
     assert not (tmp_path / "exploded").exists()

@@ -17,12 +17,12 @@ COLUMNS = ("id", "ood", "E", "E_prime")
 
 
 def make_rows(betas=(0.1, 1.0, 10.0), seeds=2):
-    methods = [("plain", None), ("augmentation", None), ("augmentation", None)]
-    methods += [*(("remul", beta) for beta in betas), ("gradnorm", 1.0)]
+    methods = [("plain", None, 1), ("augmentation", None, 1), ("augmentation", None, 2)]
+    methods += [*(("remul", beta, 2) for beta in betas), ("gradnorm", 1.0, 2)]
     rng = np.random.default_rng(0)
     return [
-        DemoRow(method, method, beta, 1, {c: list(rng.uniform(0.1, 1, seeds)) for c in COLUMNS})
-        for method, beta in methods
+        DemoRow(method, method, beta, passes, {c: [*rng.uniform(0.1, 1, seeds)] for c in COLUMNS})
+        for method, beta, passes in methods
     ]
 
 
@@ -76,11 +76,35 @@ def test_curves_are_the_means_over_seeds(drawn):
             assert expected in values
 
 
-def test_plain_training_and_augmentation_are_horizontal_lines(drawn):
+def test_plain_training_and_augmentation_of_equal_passes_are_horizontal_lines(drawn):
     rows = make_rows()
     values = [tuple(np.asarray(line, float)) for line in line_values(drawn(rows).axes[0])]
-    for row in rows[:2]:
-        assert (row.mean("id"),) * 2 in values
+    lines = [(row.mean("id"),) * 2 in values for row in rows[:3]]
+    assert lines == [True, False, True]
+
+
+def test_horizontal_lines_lie_in_bands_of_one_spread(drawn):
+    rows = make_rows()
+    bands = {tuple(patch.get_bbox().intervaly.round(9)) for patch in drawn(rows).axes[0].patches}
+    assert bands == {
+        (round(row.mean(name) - row.spread(name), 9), round(row.mean(name) + row.spread(name), 9))
+        for row in (rows[0], rows[2])
+        for name in ("id", "ood")
+    }
+
+
+def test_legend_names_every_method(drawn):
+    (legend,) = drawn(make_rows()).legends
+    names = [text.get_text() for text in legend.get_texts()]
+    assert names[2:] == ["plain", "augmentation, equal passes"]
+    assert [name.split(",")[0] for name in names[:2]] == ["REMUL", "REMUL"]
+
+
+def test_band_below_zero_leaves_the_axis_on_the_data(drawn):
+    rows = make_rows()
+    rows[0].values["id"][:] = [0.01, 1.0]  # the spread is larger than the mean
+    bottom, top = drawn(rows).axes[0].get_ylim()
+    assert 1e-3 < bottom < top < 10
 
 
 def test_one_seed_and_one_weight_are_enough(tmp_path):

@@ -105,3 +105,53 @@ def test_one_of_head_and_weight_must_be_given(head, weight, given):
 def test_a_head_must_be_linear():
     with pytest.raises(TypeError, match=r"`head` must be an nn.Linear, got Sequential"):
         LastLayer(nn.Sequential(nn.Linear(2, 2)), None)
+
+
+def test_a_scaled_output_too_small_to_tell_is_refused():
+    head = nn.Linear(5, 3)
+    nn.init.constant_(head.weight, 1e-6)
+    nn.init.zeros_(head.bias)
+    layer = LastLayer(head, None)
+    with layer.recording():
+        output = 3 * head(torch.randn(4, 5))
+    with pytest.raises(ValueError, match="the prediction is not its output"):
+        layer.gradients(losses_of([output]), [output])
+
+
+def test_an_output_of_zeros_is_looked_at_again():
+    head = nn.Linear(5, 3)
+    layer = LastLayer(head, None)
+    nn.init.zeros_(head.weight), nn.init.zeros_(head.bias)
+    with layer.recording():
+        output = 3 * head(torch.randn(4, 5))
+    layer.gradients(losses_of([output]), [output])
+    nn.init.ones_(head.weight)
+    with layer.recording():
+        output = 3 * head(torch.randn(4, 5))
+    with pytest.raises(ValueError, match="the prediction is not its output"):
+        layer.gradients(losses_of([output]), [output])
+
+
+def test_a_head_under_autocast_gives_gradients_in_float32():
+    head = nn.Linear(5, 3)
+    layer = LastLayer(head, None)
+    with torch.autocast("cpu", torch.bfloat16), layer.recording():
+        output = head(torch.randn(4, 5)).float()
+    with torch.autocast("cpu", torch.bfloat16):
+        gradients = layer.gradients(losses_of([output]), [output])
+    assert gradients.dtype == torch.float32
+    close(gradients, autograd(losses_of([output]), head.weight), atol=0.1)
+
+
+def test_a_weight_that_nothing_depends_on_is_refused():
+    output = nn.Linear(5, 3)(torch.randn(4, 5))
+    layer = LastLayer(None, torch.ones(3, requires_grad=True))
+    with pytest.raises(ValueError, match="`last_layer` must be a weight that both losses"):
+        layer.gradients(losses_of([output]), [output])
+
+
+def test_a_module_in_place_of_its_weight_is_refused():
+    with pytest.raises(
+        TypeError, match=r"`last_layer` must be a weight such as model\.out\.weight"
+    ):
+        LastLayer(None, nn.Linear(5, 3))

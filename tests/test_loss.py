@@ -490,7 +490,7 @@ class TestOptions:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"num_samples": 0}, "`num_samples` must be positive, got 0"),
+            ({"num_samples": 0}, "`num_samples` must be a positive integer, got 0"),
             ({"reference": "labels"}, "`reference` must be one of 'label', .* got 'labels'"),
             ({"passes": "both"}, "`passes` must be one of 'joint', 'separate', got 'both'"),
             ({"target": "force"}, "`reps` must declare 'force'"),
@@ -513,3 +513,54 @@ class TestOptions:
     def test_the_state_of_the_weighting_is_part_of_the_loss(self, model):
         criterion = make_criterion(weighting=GradNorm(head=model.head))
         assert set(criterion.state_dict()) == {"weighting.weights", "weighting.initial_losses"}
+
+
+def test_labels_that_a_mask_leaves_out_may_be_missing():
+    batch = make_batch()
+    batch.keep = torch.arange(batch.num_nodes) % 2 == 0
+    expected = RemulLoss(SO3(), REPS, mask="keep")(lambda b: b.pos, batch, generator=seeded())
+    batch.y[~batch.keep] = float("nan")
+    out = RemulLoss(SO3(), REPS, mask="keep")(lambda b: b.pos, batch, generator=seeded())
+    assert torch.equal(out.loss, expected.loss)
+
+
+@pytest.mark.parametrize("target", ["y", [("atom", "y")], {("atom", "y"): 2.0}], ids=str)
+def test_a_target_of_one_node_type_may_be_named_with_it(target):
+    graph = HeteroData()
+    graph["atom"].pos, graph["atom"].y = torch.rand(3, 3), torch.rand(3, 3)
+    graph["bead"].pos = torch.rand(2, 3)
+    batch = Batch.from_data_list([graph, graph])
+    criterion = RemulLoss(SO3(), {"pos": "point", ("atom", "y"): "vector"}, target)
+    out = criterion(lambda b: b["atom"].pos, batch)
+    close(
+        out.objective,
+        (2.0 if isinstance(target, dict) else 1.0) * mse_loss(batch["atom"].pos, batch["atom"].y),
+        atol=1e-6,
+    )
+
+
+def test_an_unlabelled_type_is_turned_by_its_own_graphs():
+    graphs = []
+    for atoms, beads in ((3, 1), (2, 4)):
+        graph = HeteroData()
+        graph["atom"].pos, graph["bead"].pos = torch.rand(atoms, 3), torch.rand(beads, 3)
+        graphs.append(graph)
+    reps = {"pos": "point", ("atom", "y"): "vector"}
+    weighting = ConstantWeighting(0.0, 1.0)
+    criterion = RemulLoss(SO3(), reps, "y", weighting=weighting, reference="prediction")
+    out = criterion(lambda b: b["atom"].pos, Batch.from_data_list(graphs))
+    close(out.equivariance, 0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"group": SO3}, "`group` must be a group such as SO3\\(\\)"),
+        ({"weighting": 0.5}, "`weighting` must be one such as ConstantWeighting"),
+        ({"weighting": ConstantWeighting}, "`weighting` must be one such as ConstantWeighting"),
+    ],
+    ids=["class for group", "number for weighting", "class for weighting"],
+)
+def test_an_option_of_the_wrong_type_is_refused(options, message):
+    with pytest.raises(TypeError, match=message):
+        RemulLoss(**{"group": SO3(), "reps": REPS, **options})

@@ -414,3 +414,48 @@ def test_elements_are_drawn_in_the_precision_of_the_data():
     errors_of(recorder, [graph], num_samples=1)
     element = SO3().sample(1, generator=derive_generator(0, "equivariance"), dtype=torch.float64)
     close(recorder.batches[1].pos, graph.pos @ element.matrix[0].T, atol=1e-15)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_half_precision_does_not_stop_the_sums(dtype):
+    graphs = [make_graph(dtype=torch.float32) for _ in range(4)]
+    options = {"reps": REPS, "num_samples": 600}
+    exact = equivariance_error(lambda b: 10 * b.pos.abs(), graphs, SO3(), **options)
+    halves = [
+        graph.clone().apply(lambda x: x.to(dtype) if x.is_floating_point() else x)
+        for graph in graphs
+    ]
+    half = equivariance_error(lambda b: 10 * b.pos.abs(), halves, SO3(), **options)
+    assert half["E_prime"] == pytest.approx(exact["E_prime"], rel=0.05)
+
+
+def test_a_value_of_one_batch_does_not_repeat_fresh_draws():
+    batch = make_batch((3,))
+    metric = EquivarianceError(SO3(), REPS, num_samples=3, fresh=True)
+    first, second = (metric(lambda b: b.pos.abs(), batch)["E"] for _ in range(2))
+    assert first != second
+
+
+def test_a_lone_batch_may_take_the_loaders_place():
+    batch = make_batch()
+    one = equivariance_error(lambda b: b.pos.abs(), batch, SO3(), reps=REPS, num_samples=3)
+    assert one == equivariance_error(
+        lambda b: b.pos.abs(), [batch], SO3(), reps=REPS, num_samples=3
+    )
+
+
+def test_the_callers_batch_stays_on_its_device(monkeypatch):
+    def update(self, model, batch):
+        raise RuntimeError(f"on {batch.pos.device}")
+
+    monkeypatch.setattr(EquivarianceError, "update", update)
+    batch = make_batch()
+    with pytest.raises(RuntimeError, match="on meta"):
+        equivariance_error(nn.Linear(3, 3, device="meta"), [batch], SO3(), reps=REPS)
+    assert batch.pos.device.type == "cpu"
+
+
+@pytest.mark.parametrize("target", [["y"], {"y": 1.0}], ids=str)
+def test_several_targets_are_refused(target):
+    with pytest.raises(TypeError, match="`target` must name one attribute"):
+        EquivarianceError(SO3(), REPS, target)

@@ -46,13 +46,28 @@ def test_rows_added_later_are_told_by_their_number(rows, expected):
     assert graphs_of(batch, "late") == expected
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"), [("edge_force", [0, 0, 0, 1, 1]), ("force", [0, 0, 1, 1, 1])]
-)
-def test_the_name_decides_between_as_many_edges_and_nodes(name, expected):
+def test_the_name_tells_an_edge_attribute_among_as_many_edges_and_nodes():
     batch = Batch.from_data_list([make_graph(2, 3), make_graph(3, 2)])
-    batch[name] = torch.rand(5, 3)
-    assert graphs_of(batch, name) == expected
+    batch.edge_force = torch.rand(5, 3)
+    assert graphs_of(batch, "edge_force") == [0, 0, 0, 1, 1]
+
+
+def test_as_many_edges_as_nodes_are_not_guessed_between():
+    batch = Batch.from_data_list([make_graph(2, 3), make_graph(3, 2)])
+    batch.force = torch.rand(5, 3)
+    with pytest.raises(ValueError, match=r"`force` must have one row for .* which is ambiguous"):
+        graphs_of(batch, "force")
+
+
+def test_an_attribute_replaced_by_one_of_another_size_is_told_by_its_number():
+    batch = make_batch((2, 3), edges=3)
+    batch.pos = torch.rand(6, 3)
+    assert graphs_of(batch, "pos") == [0, 0, 0, 1, 1, 1]
+
+
+def test_a_batch_without_attributes_is_empty():
+    with pytest.raises(ValueError, match="`batch` must hold at least one graph, got a batch with"):
+        as_batch(Batch())
 
 
 def test_an_agreeing_guess_is_no_ambiguity():

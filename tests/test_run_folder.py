@@ -26,40 +26,16 @@ def claimed(folder):
     return folder
 
 
-def test_text_is_written_with_its_folder(tmp_path):
-    path = tmp_path / "a" / "b.txt"
-    write_text(path, "β = 1\n")
-    assert path.read_text(encoding="utf-8") == "β = 1\n"
-    assert os.listdir(path.parent) == ["b.txt"]
+def test_text_is_written_in_utf8(tmp_path):
+    write_text(tmp_path / "a" / "b.txt", "β = 1\n")
+    assert (tmp_path / "a" / "b.txt").read_bytes() == "β = 1\n".encode()
 
 
-def test_text_replaces_an_older_one(tmp_path):
-    write_text(tmp_path / "a.txt", "a long text")
-    write_text(tmp_path / "a.txt", "short")
-    assert (tmp_path / "a.txt").read_text() == "short"
-
-
-@pytest.mark.parametrize("failing", ["write", "replace"])
-def test_failing_write_leaves_the_older_file_and_nothing_else(tmp_path, monkeypatch, failing):
-    path = tmp_path / "a.txt"
-    write_text(path, "old")
-
-    def write_half(self, text, **options):
-        self.write_bytes(text.encode()[:2])
-        raise OSError("disk full")
-
-    def fail(*args):
-        raise OSError("disk full")
-
-    owner, name, fault = {
-        "write": (Path, "write_text", write_half),
-        "replace": (os, "replace", fail),
-    }[failing]
-    with monkeypatch.context() as patch:
-        patch.setattr(owner, name, fault)
-        with pytest.raises(OSError, match="disk full"):
-            write_text(path, "new text")
-    assert path.read_text() == "old"
+def test_failing_write_leaves_the_older_text(tmp_path):
+    write_text(tmp_path / "a.txt", "old")
+    with pytest.raises(UnicodeEncodeError, match="surrogates not allowed"):
+        write_text(tmp_path / "a.txt", "new \ud800")
+    assert (tmp_path / "a.txt").read_text() == "old"
     assert os.listdir(tmp_path) == ["a.txt"]
 
 
@@ -94,7 +70,8 @@ def test_resuming_without_a_checkpoint_begins_again(claimed):
 def test_resuming_with_other_options_names_all_of_them(claimed):
     changed = preset("nbody", lr=0.5, seed=3)
     with pytest.raises(
-        ValueError, match=r"one holds .*options: lr=0.001 \(now 0.5\), seed=0 \(now 3\)\.$"
+        ValueError,
+        match=r"one holds .*options: lr=0.001 \(now 0.5\), seed=0 \(now 3\); .* by --out\.$",
     ):
         claimed.open(changed, resume=True)
 
@@ -126,6 +103,27 @@ def test_versions_are_those_of_the_libraries(claimed):
         "platform": platform.platform(),
         **{name: metadata.version(name) for name in libraries},
     }
+
+
+def test_same_versions_are_not_noted_again(claimed):
+    before = (claimed.path / "versions.json").read_text()
+    claimed.note_versions()
+    assert (claimed.path / "versions.json").read_text() == before
+
+
+def test_other_versions_of_a_resumption_are_noted(claimed, monkeypatch):
+    path = claimed.path / "versions.json"
+    before = json.loads(path.read_text())
+    for version in ("3.98", "3.99"):
+        monkeypatch.setattr(platform, "python_version", lambda version=version: version)
+        claimed.note_versions()
+    assert json.loads(path.read_text()) == {**before, "resumed_with": {**before, "python": "3.99"}}
+
+
+def test_results_keep_their_order(folder):
+    folder.write_results({"test": {"mse": 1.0, "E": 2.0}, "ood": {"mse": 3.0}})
+    results = folder.results()
+    assert [*results, *results["test"]] == ["test", "ood", "mse", "E"]
 
 
 def test_results_come_back_exactly(folder):

@@ -12,6 +12,7 @@ from torch_geometric import EdgeIndex
 from torch_geometric.data import Batch, Data
 from torch_geometric.loader import DataLoader
 
+from pyg_remul import RandomRotation
 from pyg_remul.stacked_loader import StackedGraphs, StackedLoader
 
 
@@ -303,3 +304,10 @@ def test_attribute_that_is_no_dense_tensor_is_refused(key, value, kind):
 def test_number_of_nodes_without_a_node_attribute_is_refused():
     with pytest.raises(TypeError, match="`num_nodes` must follow from a node attribute"):
         StackedGraphs([Data(num_nodes=3), Data(num_nodes=2)])
+
+
+def test_a_transform_acts_anew_on_every_batch():
+    graphs = [Data(pos=torch.rand(4, 3)) for _ in range(3)]
+    loader = StackedLoader(graphs, 3, transform=RandomRotation({"pos": "point"}))
+    (first,), (second,) = loader, loader
+    assert not torch.allclose(first.pos, second.pos)

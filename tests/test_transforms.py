@@ -256,7 +256,18 @@ class TestSubtractCenterOfMass:
 
     def test_a_missing_reference_is_refused(self):
         with pytest.raises(ValueError, match=r"`reference` must name an attribute of .* got 'x'"):
-            SubtractCenterOfMass(REPS, reference="x")(make_graph())
+            SubtractCenterOfMass({**REPS, "x": "point"}, reference="x").forward(make_graph())
+
+    @pytest.mark.parametrize("reps", [{"y": "point"}, {"pos": "vector", "y": "point"}])
+    def test_a_reference_that_would_stay_is_refused(self, reps):
+        with pytest.raises(ValueError, match="must declare the reference 'pos' with a point"):
+            SubtractCenterOfMass(reps)
+
+    def test_weights_that_are_not_one_a_node_are_refused(self):
+        graph = make_graph()
+        graph.mass = torch.ones(graph.num_nodes, 2)
+        with pytest.raises(ValueError, match="`weight` must name one number for each of"):
+            SubtractCenterOfMass(REPS, weight="mass")(graph)
 
     def test_datapipes_know_it_by_name(self):
         (centred,) = DatasetAdapter([make_graph()]).subtract_center_of_mass(REPS)
@@ -266,3 +277,35 @@ class TestSubtractCenterOfMass:
         assert repr(SubtractCenterOfMass({"pos": "point"}, weight="mass")) == (
             "SubtractCenterOfMass({'pos': 'point'}, reference='pos', weight='mass')"
         )
+
+
+class Turned(torch.utils.data.Dataset):
+    """One graph through a transform, again and again."""
+
+    def __init__(self, transform):
+        self.transform = transform
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        return self.transform(Data(pos=torch.eye(3), vel=torch.eye(3), y=torch.eye(3)))
+
+
+def test_an_explicit_generator_reaches_spawned_workers():
+    def read():
+        torch.manual_seed(0)
+        dataset = Turned(RandomRotation(REPS, generator=seeded()))
+        loader = DataLoader(dataset, 2, num_workers=1, multiprocessing_context="spawn")
+        return torch.cat([batch.pos for batch in loader]).view(4, 3, 3)
+
+    first = read()
+    assert torch.equal(read(), first)
+    assert not torch.allclose(first[0], first[1])
+
+
+def test_a_copy_goes_on_with_the_generators_stream():
+    rotate = RandomRotation(REPS, generator=seeded())
+    rotate(make_graph())
+    twin, data = copy.deepcopy(rotate), make_graph()
+    assert torch.equal(twin(data).pos, rotate(data).pos)

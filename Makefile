@@ -10,6 +10,7 @@ READY := $(VENV)/.ready
 demo: install
 	$(BIN)/pyg-remul demo
 
+test: export OMP_NUM_THREADS = 1
 test: lint types
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 

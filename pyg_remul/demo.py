@@ -4,41 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
-import multiprocessing
-import os
-import signal
 import statistics
-import threading
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from multiprocessing.queues import Queue
 from pathlib import Path
-from queue import Empty
-from typing import Any
-
-import torch
-from tqdm import tqdm
 
 from pyg_remul.config import MethodName, TrainConfig, preset
-from pyg_remul.experiment import train
 from pyg_remul.figures import plot_demo
-from pyg_remul.run_folder import write_text
+from pyg_remul.files import write_text
+from pyg_remul.run_pool import available_cores, train_all
 from pyg_remul.tables import markdown_table
 from pyg_remul.tasks import load_task
 
 __all__ = ["DemoConfig", "DemoRow", "run_demo"]
 
-_REPORT_EVERY = 25
 _COLUMNS = ("id", "ood", "E", "E_prime")
-
-
-def _available_cores() -> int:
-    """The cores that this process may use, which a batch system may have limited."""
-    if hasattr(os, "sched_getaffinity"):  # not on every system
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +41,7 @@ class DemoConfig:
     """Runs of each method."""
     steps: int = 600
     """Optimiser steps of each run, a multiple of 10."""
-    workers: int = _available_cores()
+    workers: int = available_cores()
     """Runs at a time."""
 
     def __post_init__(self) -> None:
@@ -117,19 +97,19 @@ def run_demo(config: DemoConfig) -> list[DemoRow]:
         ValueError: If ``config.out`` holds runs with other options.
     """
     rows = _plan(config)
-    runs = {
-        (row.name, seed): _options(config, row, seed)
+    plans = [
+        (row, config.out / _folder_name(options), options)
         for seed in range(config.seeds)
         for row in rows
-    }
-    load_task(next(iter(runs.values())))  # simulates once what all runs read
-    results = _run_all(config, runs)
-    for row in rows:
-        for seed in range(config.seeds):
-            test, ood = (results[row.name, seed][split] for split in ("test", "ood"))
-            found = {**test, "id": test["mse"], "ood": ood["mse"]}
-            for column in _COLUMNS:
-                row.values[column].append(found[column])
+        for options in [_options(config, row, seed)]
+    ]
+    load_task(plans[0][2])  # simulates once what all runs read
+    results = train_all({folder: options for _, folder, options in plans}, config.workers)
+    for row, folder, _ in plans:
+        test, ood = (results[folder][split] for split in ("test", "ood"))
+        found = {**test, "id": test["mse"], "ood": ood["mse"]}
+        for column in _COLUMNS:
+            row.values[column].append(found[column])
     table = _table(rows)
     write_text(config.out / "demo.md", table + "\n")
     write_text(config.out / "demo.csv", _csv(rows))
@@ -167,84 +147,8 @@ def _options(config: DemoConfig, row: DemoRow, seed: int) -> TrainConfig:
     )
 
 
-def _run_all(
-    config: DemoConfig, runs: dict[tuple[str, int], TrainConfig]
-) -> dict[tuple[str, int], dict[str, Any]]:
-    """Trains all runs in a pool of processes, with a bar over the steps of all of them."""
-    context = multiprocessing.get_context("spawn")
-    steps: Queue[tuple[str, int]] = context.Queue()
-    threads = max(1, _available_cores() // config.workers)
-    pool = ProcessPoolExecutor(config.workers, context, _set_up, (steps, threads))
-    futures: dict[tuple[str, int], Future[dict[str, Any]]] = {}
-    others = multiprocessing.active_children()
-    try:
-        with _ignored_interrupts():  # which the workers inherit, for the time of their imports
-            for key, options in runs.items():
-                name = f"{options.method}-{options.beta:g}-{options.num_samples}-{options.seed}"
-                futures[key] = pool.submit(_train, options, config.out / name)
-        _watch(list(futures.values()), steps, config.steps * len(runs))
-        return {key: future.result() for key, future in futures.items()}
-    except BaseException:
-        for worker in multiprocessing.active_children():
-            if worker not in others:
-                worker.kill()  # Lightning would answer a gentler signal at its next step
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def _ignored_interrupts() -> Iterator[None]:
-    """Ignores Ctrl-C, as far as this thread may say so."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
-
-
-def _watch(
-    futures: Sequence[Future[dict[str, Any]]], steps: Queue[tuple[str, int]], total: int
-) -> None:
-    done: dict[str, int] = {}
-    with tqdm(total=total, desc=f"{len(futures)} runs", unit="step", dynamic_ncols=True) as bar:
-        while True:
-            finished = [future for future in futures if future.done()]
-            for future in finished:
-                future.result()  # raises what a run raised, at once
-            try:
-                run, step = steps.get(timeout=0.2)
-            except Empty:
-                if len(finished) == len(futures):
-                    bar.update(total - bar.n)
-                    return
-                continue
-            bar.update(step - done.get(run, 0))
-            done[run] = step
-
-
-_steps: Queue[tuple[str, int]]
-
-
-def _set_up(steps: Queue[tuple[str, int]], threads: int) -> None:
-    """Prepares a worker process."""
-    global _steps  # a queue reaches a worker by its initialiser only
-    _steps = steps
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the workers
-    torch.set_num_threads(threads)
-
-
-def _train(options: TrainConfig, folder: Path) -> dict[str, Any]:
-    def report(step: int) -> None:
-        if step % _REPORT_EVERY == 0:
-            _steps.put((folder.name, step))
-
-    results = train(options, folder, resume=True, report=report)
-    _steps.put((folder.name, options.steps))
-    return results
+def _folder_name(options: TrainConfig) -> str:
+    return f"{options.method}-{options.beta:g}-{options.num_samples}-{options.seed}"
 
 
 def _table(rows: Sequence[DemoRow]) -> str:

@@ -109,12 +109,7 @@ def evaluate(
         config = dataclasses.replace(config, data=data)
     task = load_task(config) if task is None else task
     model = build_model(config, task)
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
-        name = type(model).__name__
-        raise ValueError(f"{checkpoint} does not hold the weights of {name}: {reason}") from error
+    _load_weights(model, state, checkpoint)
     return evaluate_model(model, task, num_samples=num_samples, num_graphs=num_graphs)
 
 
@@ -184,10 +179,26 @@ def load_checkpoint(path: Path) -> tuple[TrainConfig, dict[str, Tensor]]:
     options = content.get("hyper_parameters") if isinstance(content, dict) else None
     if not isinstance(options, dict) or "config" not in options:
         raise ValueError(f"{path} is not a checkpoint of pyg_remul: it holds no configuration.")
+    state = content.get("state_dict")
+    if not isinstance(state, dict):
+        raise ValueError(f"{path} is not a checkpoint of pyg_remul: it holds no weights.")
     prefix = "model."
-    state = content["state_dict"].items()
-    weights = {key.removeprefix(prefix): value for key, value in state if key.startswith(prefix)}
+    weights = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
     return TrainConfig.from_dict(options["config"]), weights
+
+
+def _load_weights(model: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
+    required = {name: list(value.shape) for name, value in model.state_dict().items()}
+    given = {name: list(value.shape) for name, value in weights.items()}
+    names = list(required | given)
+    wrong = [name for name in names if required.get(name) != given.get(name)]
+    if wrong:
+        raise ValueError(
+            f"{path} must hold the weights of {type(model).__name__}, but {len(wrong)} of "
+            f"{len(names)} differ; the first, '{wrong[0]}', must have shape "
+            f"{required.get(wrong[0], 'none')}, got {given.get(wrong[0], 'none')}."
+        )
+    model.load_state_dict(weights)
 
 
 def _check_resumable(folder: RunFolder) -> None:

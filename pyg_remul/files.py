@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-__all__ = ["replacing"]
+__all__ = ["replacing", "write_text"]
 
 
 @contextmanager
@@ -36,3 +36,14 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file whole or not at all.
+
+    Args:
+        path: Where to; its folder is made if need be.
+        text: The content.
+    """
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

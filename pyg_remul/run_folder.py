@@ -13,22 +13,11 @@ from typing import Any
 
 from pyg_remul._version import __version__
 from pyg_remul.config import TrainConfig
-from pyg_remul.files import replacing
+from pyg_remul.files import write_text
 
-__all__ = ["RunFolder", "write_text"]
+__all__ = ["RunFolder"]
 
 _PACKAGES = ("torch", "torch-geometric", "e3nn", "numpy", "lightning", "torchmetrics")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a file whole or not at all.
-
-    Args:
-        path: Where to; its folder is made if need be.
-        text: The content.
-    """
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
 
 
 class RunFolder:

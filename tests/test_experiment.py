@@ -490,12 +490,42 @@ def test_checkpoint_of_another_version_names_the_options(finished):
         load_checkpoint(finished.best)
 
 
-def test_weights_of_another_model_are_refused_in_one_line(finished):
+def test_weights_of_another_model_are_refused_by_the_first_difference(finished):
     content = read(finished.best)
     content["hyper_parameters"]["config"]["hidden_channels"] = 4
     torch.save(content, finished.best)
-    with pytest.raises(ValueError, match=r"does not hold the weights of GNN: [^\n]*$"):
+    message = (
+        r"must hold the weights of GNN, but \d+ of \d+ differ; the first, 'embedding.weight', "
+        r"must have shape \[4, \d+\], got \[8, \d+\]\.$"
+    )
+    with pytest.raises(ValueError, match=message):
         evaluate(finished.best)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("drop", r"'head.bias', must have shape \[3\], got none"),
+        ("add", r"must have shape none, got \[2\]"),
+    ],
+)
+def test_missing_or_additional_weights_are_refused(finished, change, message):
+    content = read(finished.best)
+    if change == "drop":
+        content["state_dict"].pop("model.head.bias")
+    else:
+        content["state_dict"]["model.extra"] = torch.zeros(2)
+    torch.save(content, finished.best)
+    with pytest.raises(ValueError, match=f"but 1 of .*{message}"):
+        evaluate(finished.best)
+
+
+def test_checkpoint_without_weights_is_refused(finished):
+    content = read(finished.best)
+    content.pop("state_dict")
+    torch.save(content, finished.best)
+    with pytest.raises(ValueError, match="it holds no weights"):
+        load_checkpoint(finished.best)
 
 
 @pytest.mark.parametrize("place", ["alone", "within"])

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from pyg_remul.files import replacing
+from pyg_remul.files import replacing, write_text
 
 
 def test_file_is_written_with_its_folder(tmp_path):
@@ -63,4 +63,17 @@ def test_failing_replacement_leaves_the_older_file_and_nothing_else(tmp_path, mo
         with pytest.raises(OSError, match="disk full"), replacing(path) as temporary:
             temporary.write_text("new")
     assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_text_is_written_in_utf8(tmp_path):
+    write_text(tmp_path / "a" / "b.txt", "β = 1\n")
+    assert (tmp_path / "a" / "b.txt").read_bytes() == "β = 1\n".encode()
+
+
+def test_failing_write_leaves_the_older_text(tmp_path):
+    write_text(tmp_path / "a.txt", "old")
+    with pytest.raises(UnicodeEncodeError, match="surrogates not allowed"):
+        write_text(tmp_path / "a.txt", "new \ud800")
+    assert (tmp_path / "a.txt").read_text() == "old"
     assert os.listdir(tmp_path) == ["a.txt"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 from importlib import metadata
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 
 from pyg_remul import __version__
 from pyg_remul.config import preset
-from pyg_remul.run_folder import RunFolder, write_text
+from pyg_remul.run_folder import RunFolder
 
 
 @pytest.fixture
@@ -24,19 +23,6 @@ def folder(tmp_path):
 def claimed(folder):
     folder.claim(preset("nbody"))
     return folder
-
-
-def test_text_is_written_in_utf8(tmp_path):
-    write_text(tmp_path / "a" / "b.txt", "β = 1\n")
-    assert (tmp_path / "a" / "b.txt").read_bytes() == "β = 1\n".encode()
-
-
-def test_failing_write_leaves_the_older_text(tmp_path):
-    write_text(tmp_path / "a.txt", "old")
-    with pytest.raises(UnicodeEncodeError, match="surrogates not allowed"):
-        write_text(tmp_path / "a.txt", "new \ud800")
-    assert (tmp_path / "a.txt").read_text() == "old"
-    assert os.listdir(tmp_path) == ["a.txt"]
 
 
 def test_new_folder_has_nothing_to_go_on_from(folder):

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from pyg_remul.datasets._checks import check_integer, check_number
+from pyg_remul.checks import check_integers, check_numbers
 from pyg_remul.datasets._nbody_simulator import Systems, draw_systems, integrate
 from pyg_remul.groups import SO3
 from pyg_remul.randomness import derive_generator
@@ -45,12 +45,12 @@ class Recipe:
     shift: float
 
     def __post_init__(self) -> None:
-        check_integer("num_samples", self.num_samples)
-        check_integer("num_planets", self.num_planets)
-        check_integer("num_steps", self.num_steps)
-        check_integer("seed", self.seed, positive=False)
-        check_number("dt", self.dt, positive=True)
-        check_number("shift", self.shift)
+        check_integers(
+            num_samples=self.num_samples, num_planets=self.num_planets, num_steps=self.num_steps
+        )
+        check_integers("any", seed=self.seed)
+        check_numbers(dt=self.dt)
+        check_numbers("any", shift=self.shift)
         if self.center and self.shift:
             raise ValueError(f"`shift` must be 0 with `center=True`, got {self.shift}.")
         if self.degrees == "haar" and self.euler:

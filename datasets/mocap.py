@@ -11,7 +11,7 @@ import pooch
 import torch
 from torch import Tensor
 
-from pyg_remul.datasets._checks import check_choice, check_integer
+from pyg_remul.checks import check_choice, check_integers
 from pyg_remul.datasets._collation import Graphs, collate_graphs, separate_graphs, stack_graphs
 from pyg_remul.datasets._mocap_files import MOTIONS, published_split, read_motion, skeleton_graph
 from pyg_remul.datasets._storage import TensorDataset
@@ -116,7 +116,7 @@ class MoCap(TensorDataset):
     ) -> None:
         check_choice("motion", motion, MOTIONS)
         check_choice("split", split, self.max_samples_default)
-        check_integer("delta", delta)
+        check_integers(delta=delta)
         check_choice("hops", hops, (1, 2))
         check_choice("units", units, self.metres)
         self.motion, self.split = motion, split
@@ -143,7 +143,7 @@ class MoCap(TensorDataset):
         )
 
     def _check_max_samples(self) -> None:
-        check_integer("max_samples", self.max_samples)
+        check_integers(max_samples=self.max_samples)
         num_trials = len(MOTIONS[self.motion].trials[self.split])
         if self.max_samples < num_trials:
             raise ValueError(

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from pyg_remul.datasets._checks import check_choice
+from pyg_remul.checks import check_choice
 from pyg_remul.datasets._collation import Graphs, stack_graphs
 from pyg_remul.datasets._nbody_recipe import CHUNK, MAX_DISPLACEMENT, Degrees, Recipe, parse_degrees
 from pyg_remul.datasets._storage import TensorDataset

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.nn.inits import reset
 
+from pyg_remul.checks import check_integers
+
 Symmetry = Literal["exact", "soft", "none"]
 
 
@@ -51,7 +53,7 @@ class NodeModel(nn.Module, ABC):
         inputs: Sequence[str],
     ) -> None:
         super().__init__()
-        check_positive(
+        check_integers(
             in_channels=in_channels,
             hidden_channels=hidden_channels,
             out_channels=out_channels,
@@ -100,20 +102,6 @@ class NodeModel(nn.Module, ABC):
             f"{type(self).__name__}({self.in_channels}, {self.hidden_channels}, "
             f"{self.out_channels}, num_layers={self.num_layers})"
         )
-
-
-def check_positive(**sizes: int) -> None:
-    """Raises ValueError for the first size below one."""
-    for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"`{name}` must be positive, got {size}.")
-
-
-def check_not_negative(**sizes: int) -> None:
-    """Raises ValueError for the first size below zero."""
-    for name, size in sizes.items():
-        if size < 0:
-            raise ValueError(f"`{name}` must not be negative, got {size}.")
 
 
 def check_names(parameter: str, names: Sequence[str]) -> tuple[str, ...]:

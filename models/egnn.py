@@ -13,12 +13,12 @@ from torch_geometric.nn.inits import reset
 from torch_geometric.typing import OptTensor
 from torch_geometric.utils import scatter
 
+from pyg_remul.checks import check_integers, check_numbers
 from pyg_remul.models._base import (
     NodeModel,
     Symmetry,
     attribute,
     check_names,
-    check_not_negative,
     edge_inputs,
 )
 
@@ -217,9 +217,9 @@ class EGNN(NodeModel):
         clamp: float | None = 100.0,
     ) -> None:
         super().__init__(in_channels, hidden_channels, out_channels, num_layers, inputs)
-        check_not_negative(edge_dim=edge_dim)
-        if clamp is not None and not clamp > 0:
-            raise ValueError(f"`clamp` must be positive or None, got {clamp}.")
+        check_integers("not negative", edge_dim=edge_dim)
+        if clamp is not None:
+            check_numbers(clamp=clamp)
         self.norm_inputs = check_names("norm_inputs", norm_inputs)
         self.velocity = velocity
         self.position = position

@@ -8,7 +8,8 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from pyg_remul.models._base import NodeModel, check_positive, graph_sizes
+from pyg_remul.checks import check_integers
+from pyg_remul.models._base import NodeModel, graph_sizes
 
 __all__ = ["FlatMLP"]
 
@@ -56,7 +57,7 @@ class FlatMLP(NodeModel):
         inputs: Sequence[str] = ("pos", "vel"),
     ) -> None:
         super().__init__(in_channels, hidden_channels, out_channels, num_layers, inputs)
-        check_positive(num_nodes=num_nodes)
+        check_integers(num_nodes=num_nodes)
         self.num_nodes = num_nodes
         widths = [num_nodes * in_channels, *[hidden_channels] * num_layers]
         layers: list[nn.Module] = []

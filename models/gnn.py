@@ -11,7 +11,8 @@ from torch_geometric.nn import MessagePassing
 from torch_geometric.nn.inits import reset
 from torch_geometric.typing import OptTensor
 
-from pyg_remul.models._base import NodeModel, check_not_negative, edge_inputs
+from pyg_remul.checks import check_integers
+from pyg_remul.models._base import NodeModel, edge_inputs
 
 __all__ = ["GNN", "GNNLayer"]
 
@@ -120,7 +121,7 @@ class GNN(NodeModel):
         edge_attr: str = "edge_attr",
     ) -> None:
         super().__init__(in_channels, hidden_channels, out_channels, num_layers, inputs)
-        check_not_negative(edge_dim=edge_dim)
+        check_integers("not negative", edge_dim=edge_dim)
         self.edge_dim = edge_dim
         self.edge_attr = edge_attr
         self.embedding = nn.Linear(in_channels, hidden_channels)

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Data
 
-from pyg_remul.models._base import NodeModel, check_positive, graph_sizes
+from pyg_remul.checks import check_integers
+from pyg_remul.models._base import NodeModel, graph_sizes
 
 __all__ = ["GraphTransformer", "TransformerBlock"]
 
@@ -129,7 +130,7 @@ class GraphTransformer(NodeModel):
         norm_axes: NormAxes = "channels",
     ) -> None:
         super().__init__(in_channels, hidden_channels, out_channels, num_layers, inputs)
-        check_positive(heads=heads)
+        check_integers(heads=heads)
         if hidden_channels % heads:
             raise ValueError(
                 f"`hidden_channels` must be a multiple of `heads` = {heads}, got {hidden_channels}."

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
-from pyg_remul.checks import check_choice
+from pyg_remul.checks import check_choice, check_integers, check_numbers
 
 __all__ = ["MethodName", "ModelName", "PresetName", "Task", "TrainConfig", "preset"]
 
@@ -17,10 +17,11 @@ ModelName: TypeAlias = Literal["transformer", "gnn", "egnn", "mlp"]
 MethodName: TypeAlias = Literal["plain", "augmentation", "remul", "gradnorm"]
 PresetName: TypeAlias = Literal["small", "paper"]
 
-_POSITIVE = (
+_COUNTS = (
     *("hidden_channels", "num_layers", "heads", "steps", "batch_size", "val_every"),
-    *("lr", "lr_final", "num_samples", "eta"),
+    *("num_samples", "patience", "num_train", "num_eval"),
 )
+_POSITIVE = ("lr", "lr_final", "eta", "clip")
 
 _SIZES: dict[str, dict[str, dict[str, Any]]] = {
     "small": {
@@ -126,16 +127,10 @@ class TrainConfig:
         choices = {"task": Task, "preset": PresetName, "model": ModelName, "method": MethodName}
         for name, allowed in choices.items():
             check_choice(name, getattr(self, name), get_args(allowed))
-        for name in _POSITIVE:
-            if not getattr(self, name) > 0:
-                raise ValueError(f"`{name}` must be positive, got {getattr(self, name)}.")
-        for name in ("clip", "patience", "num_train", "num_eval"):
-            given = getattr(self, name)
-            if given is not None and not given > 0:
-                raise ValueError(f"`{name}` must be positive or None, got {given}.")
-        if self.equivariance_graphs < 0:
-            given = self.equivariance_graphs
-            raise ValueError(f"`equivariance_graphs` must not be negative, got {given}.")
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        check_integers(**{name: given[name] for name in _COUNTS if name in given})
+        check_numbers(**{name: given[name] for name in _POSITIVE if name in given})
+        check_integers("not negative", equivariance_graphs=self.equivariance_graphs)
         if self.steps % self.val_every:
             raise ValueError(
                 f"`val_every` must divide `steps`, {self.steps}, got {self.val_every}; give both."

@@ -15,7 +15,7 @@ from pyg_remul.action import check_finite
 from pyg_remul.checks import check_choice
 from pyg_remul.rows import Key, split_key, store_of
 
-__all__ = ["Criteria", "Criterion", "Target", "check_choice", "label_of", "target_weights"]
+__all__ = ["Criteria", "Criterion", "Target", "label_of", "target_weights"]
 
 Criterion: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """A function of prediction and reference that returns a 0-dimensional mean."""

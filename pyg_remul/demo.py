@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pyg_remul.checks import check_integers
 from pyg_remul.config import MethodName, TrainConfig, preset
 from pyg_remul.figures import plot_demo
 from pyg_remul.files import write_text
@@ -45,9 +46,7 @@ class DemoConfig:
     """Runs at a time."""
 
     def __post_init__(self) -> None:
-        for name in ("seeds", "steps", "workers"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` must be positive, got {getattr(self, name)}.")
+        check_integers(seeds=self.seeds, steps=self.steps, workers=self.workers)
         if self.steps % 10:
             raise ValueError(f"`steps` must be a multiple of 10, got {self.steps}.")
 

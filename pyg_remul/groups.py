@@ -9,6 +9,7 @@ from typing import final
 import torch
 from torch import Tensor
 
+from pyg_remul.checks import check_numbers
 from pyg_remul.rotations import (
     axis_angle_rotation,
     haar_rotation,
@@ -16,7 +17,7 @@ from pyg_remul.rotations import (
     signed_angle,
     unit_axis,
 )
-from pyg_remul.sampling import Degrees, Group, check_degrees, check_translation
+from pyg_remul.sampling import Degrees, Group, check_degrees
 
 __all__ = ["E2", "E3", "O2", "O3", "SE2", "SE3", "SO2", "SO3", "Group"]
 
@@ -67,7 +68,8 @@ class _TranslatingSpaceGroup(_SpaceGroup):
         self, degrees: Degrees | None = None, *, euler: bool = False, translation: float = 1.0
     ) -> None:
         super().__init__(degrees, euler=euler)
-        self.translation = check_translation(translation)
+        check_numbers("not negative", translation=translation)
+        self.translation = float(translation)
 
 
 class _PlaneGroup(Group):
@@ -95,7 +97,8 @@ class _TranslatingPlaneGroup(_PlaneGroup):
 
     def __init__(self, degrees: Degrees | None = None, *, translation: float = 1.0) -> None:
         super().__init__(degrees)
-        self.translation = check_translation(translation)
+        check_numbers("not negative", translation=translation)
+        self.translation = float(translation)
 
 
 @final

@@ -8,6 +8,8 @@ import torch
 from e3nn import o3
 from torch import Tensor
 
+from pyg_remul.checks import check_integers
+
 __all__ = ["irreps_to_tensor", "tensor_to_irreps", "wigner_matrices"]
 
 
@@ -42,8 +44,7 @@ def wigner_matrices(rotation: Tensor, degree: int) -> list[Tensor]:
         >>> [tuple(matrix.shape) for matrix in wigner_matrices(rotation, 2)]
         [(5, 1, 1), (5, 3, 3), (5, 5, 5)]
     """
-    if degree < 0:
-        raise ValueError(f"`degree` must not be negative, got {degree}.")
+    check_integers("not negative", degree=degree)
     matrices = [rotation.new_ones(rotation.size(0), 1, 1)]
     with torch.autocast(rotation.device.type, enabled=False):
         for level in range(1, degree + 1):

@@ -12,7 +12,8 @@ from torch_geometric.data import Batch
 from torch_geometric.data.data import BaseData
 
 from pyg_remul.action import GraphAction, Reps
-from pyg_remul.criteria import Choice, Criteria, Target, check_choice, label_of, target_weights
+from pyg_remul.checks import check_choice, check_integers
+from pyg_remul.criteria import Choice, Criteria, Target, label_of, target_weights
 from pyg_remul.element import GroupElement
 from pyg_remul.joining import concatenate
 from pyg_remul.prediction import Forward, Model, call_model, check_shape, named_predictions
@@ -121,8 +122,7 @@ class RemulLoss(nn.Module):
         check_choice("reference", reference, get_args(Reference))
         check_choice("passes", passes, get_args(Passes))
         check_group(group)
-        if not isinstance(num_samples, int) or num_samples < 1:
-            raise ValueError(f"`num_samples` must be a positive integer, got {num_samples!r}.")
+        check_integers(num_samples=num_samples)
         if not isinstance(weighting, Weighting | None):
             raise TypeError(
                 f"`weighting` must be one such as ConstantWeighting(1.0, 0.5), got {weighting!r}."

@@ -14,6 +14,7 @@ from torch_geometric.utils import scatter
 from torchmetrics import Metric
 
 from pyg_remul.action import GraphAction, Reps
+from pyg_remul.checks import check_integers
 from pyg_remul.element import GroupElement
 from pyg_remul.evaluation import cast, device_of, evaluating, without_tf32
 from pyg_remul.joining import concatenate
@@ -103,9 +104,9 @@ class EquivarianceError(Metric):
         check_group(group)
         if not isinstance(target, (str, tuple)):
             raise TypeError(f"`target` must name one attribute, got {target!r}.")
-        for name, value in (("num_samples", num_samples), ("chunk_size", chunk_size)):
-            if value is not None and value < 1:
-                raise ValueError(f"`{name}` must be positive, got {value}.")
+        check_integers(num_samples=num_samples)
+        if chunk_size is not None:
+            check_integers(chunk_size=chunk_size)
         self.group, self.action, self.target = group, GraphAction(reps), target
         self.representation = self.action[target]
         self.num_samples, self.seed, self.chunk_size = num_samples, seed, chunk_size
@@ -258,8 +259,8 @@ def equivariance_error(
         >>> errors["E"] <= errors["E_prime"]
         True
     """
-    if max_graphs is not None and max_graphs < 1:
-        raise ValueError(f"`max_graphs` must be positive, got {max_graphs}.")
+    if max_graphs is not None:
+        check_integers(max_graphs=max_graphs)
     metric = EquivarianceError(group, reps, target, num_samples=num_samples, **options)
     device = device_of(model)
     metric = metric.to(device) if device is not None else metric

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from typing import ClassVar, TypeAlias
 
 import torch
 from torch import Tensor
 
+from pyg_remul.checks import check_integers
 from pyg_remul.element import GroupElement
 
-__all__ = ["Degrees", "Group", "check_degrees", "check_group", "check_translation"]
+__all__ = ["Degrees", "Group", "check_degrees", "check_group"]
 
 Degrees: TypeAlias = float | tuple[float, float]
 """The largest magnitude of an angle, or its range."""
@@ -68,8 +68,7 @@ class Group(ABC):
             >>> SO3().sample(1, generator=torch.Generator().manual_seed(0)).matrix.shape
             torch.Size([1, 3, 3])
         """
-        if num < 0:
-            raise ValueError(f"`num` must not be negative, got {num}.")
+        check_integers("not negative", num=num)
         source = device if generator is None else generator.device
         columns = self._num_angles + self.reflects + self.dim * self.translates
         uniforms = torch.rand(num, columns, generator=generator, dtype=torch.float64, device=source)
@@ -127,10 +126,3 @@ def check_degrees(degrees: Degrees | None) -> tuple[float, float] | None:
             f"{degrees!r}."
         )
     return float(bounds[0]), float(bounds[1])
-
-
-def check_translation(translation: float) -> float:
-    """Reads a standard deviation, refusing what is none."""
-    if not (translation >= 0 and math.isfinite(translation)):
-        raise ValueError(f"`translation` must be finite and not negative, got {translation}.")
-    return float(translation)

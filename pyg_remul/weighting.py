@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pyg_remul.checks import check_numbers
 from pyg_remul.last_layer import LastLayer
 from pyg_remul.ranks import mean_over_ranks
 
@@ -24,9 +25,7 @@ class Weighting(nn.Module, ABC):
 
     def __init__(self, alpha: float, beta: float, *, persistent: bool) -> None:
         super().__init__()
-        for name, value in (("alpha", alpha), ("beta", beta)):
-            if not (math.isfinite(value) and value >= 0):
-                raise ValueError(f"`{name}` must be finite and not negative, got {value}.")
+        check_numbers("not negative", alpha=alpha, beta=beta)
         if alpha == beta == 0:
             raise ValueError("`alpha` and `beta` must not both be 0.")
         self.initial = (float(alpha), float(beta))
@@ -167,11 +166,8 @@ class GradNorm(Weighting):
         minimum: float = 1e-3,
     ) -> None:
         super().__init__(alpha, beta, persistent=True)
-        for name, value in (("alpha", alpha), ("beta", beta), ("eta", eta), ("minimum", minimum)):
-            if not value > 0:
-                raise ValueError(f"`{name}` must be positive, got {value}.")
-        if not gamma >= 0:
-            raise ValueError(f"`gamma` must not be negative, got {gamma}.")
+        check_numbers(alpha=alpha, beta=beta, eta=eta, minimum=minimum)
+        check_numbers("not negative", gamma=gamma)
         self.eta, self.gamma = eta, gamma
         self.renormalise, self.minimum = renormalise, minimum
         self.layer = LastLayer(head, last_layer)

@@ -140,13 +140,13 @@ def test_option_must_be_positive(option, value):
 @pytest.mark.parametrize("value", [0, -1])
 @pytest.mark.parametrize("option", ["clip", "patience", "num_train", "num_eval"])
 def test_option_must_be_positive_or_none(option, value):
-    with pytest.raises(ValueError, match=f"`{option}` must be positive or None, got {value}."):
+    with pytest.raises(ValueError, match=f"`{option}` must be positive, got {value}."):
         TrainConfig(task="nbody", **{option: value})
 
 
 @pytest.mark.parametrize("option", ["lr", "lr_final", "eta"])
 def test_option_must_be_a_number(option):
-    with pytest.raises(ValueError, match=f"`{option}` must be positive, got nan."):
+    with pytest.raises(ValueError, match=f"`{option}` must be finite, got nan."):
         TrainConfig(task="nbody", **{option: float("nan")})
 
 

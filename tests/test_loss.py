@@ -490,7 +490,7 @@ class TestOptions:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"num_samples": 0}, "`num_samples` must be a positive integer, got 0"),
+            ({"num_samples": 0}, "`num_samples` must be positive, got 0"),
             ({"reference": "labels"}, "`reference` must be one of 'label', .* got 'labels'"),
             ({"passes": "both"}, "`passes` must be one of 'joint', 'separate', got 'both'"),
             ({"target": "force"}, "`reps` must declare 'force'"),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import kstest
 
 from pyg_remul import E2, E3, O2, O3, SE2, SE3, SO2, SO3
-from pyg_remul.sampling import Group, check_degrees, check_translation
+from pyg_remul.sampling import Group, check_degrees
 
 REFLECTING = [O3(), O3(degrees=10), E3(), O2(), E2()]
 TRANSLATING = [SE3(translation=20), E3(), SE2(), E2(translation=0.5)]
@@ -177,11 +177,6 @@ class TestRanges:
     def test_wrong_degrees_are_refused(self, degrees):
         with pytest.raises(ValueError, match=r"`degrees` must be a magnitude in \[0, 180\] or an"):
             check_degrees(degrees)
-
-    @pytest.mark.parametrize("translation", [-1.0, float("nan"), float("inf")])
-    def test_a_wrong_translation_is_refused(self, translation):
-        with pytest.raises(ValueError, match="`translation` must be finite and not negative, got"):
-            check_translation(translation)
 
 
 class TestIdentity:

@@ -178,7 +178,7 @@ def test_layer_with_velocity_term_refuses_to_go_without():
 
 @pytest.mark.parametrize("clamp", [0.0, -1.0, float("nan")])
 def test_clamp_that_is_not_positive_is_refused(clamp):
-    with pytest.raises(ValueError, match="`clamp` must be positive or None, got"):
+    with pytest.raises(ValueError, match=f"`clamp` must be (positive|finite), got {clamp}"):
         EGNN(clamp=clamp)
 
 

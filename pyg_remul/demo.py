@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import statistics
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pyg_remul.checks import check_integers
 from pyg_remul.config import MethodName, TrainConfig, preset
+from pyg_remul.demo_results import COLUMNS, DemoRow, results_csv, results_table
 from pyg_remul.figures import plot_demo
 from pyg_remul.files import write_text
 from pyg_remul.run_pool import available_cores, train_all
-from pyg_remul.tables import markdown_table
 from pyg_remul.tasks import load_task
 
-__all__ = ["DemoConfig", "DemoRow", "run_demo"]
-
-_COLUMNS = ("id", "ood", "E", "E_prime")
+__all__ = ["DemoConfig", "run_demo"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,34 +45,6 @@ class DemoConfig:
             raise ValueError(f"`steps` must be a multiple of 10, got {self.steps}.")
 
 
-@dataclass(frozen=True)
-class DemoRow:
-    """A method and what its runs gave.
-
-    Attributes:
-        name: The method, for tables.
-        method: The method, as options name it.
-        beta: The (initial) weight of the equivariance loss, ``None`` where there is none.
-        passes: How often each training graph goes through the model in a step.
-        values: By column the results of all seeds.
-    """
-
-    name: str
-    method: MethodName
-    beta: float | None
-    passes: int
-    values: dict[str, list[float]]
-
-    def mean(self, column: str) -> float:
-        """The mean over seeds."""
-        return statistics.fmean(self.values[column])
-
-    def spread(self, column: str) -> float:
-        """The standard deviation over seeds, 0 for a single one."""
-        values = self.values[column]
-        return statistics.stdev(values) if len(values) > 1 else 0.0
-
-
 def run_demo(config: DemoConfig) -> list[DemoRow]:
     """Trains the Transformer by every method, prints a table and draws a figure.
 
@@ -107,11 +73,11 @@ def run_demo(config: DemoConfig) -> list[DemoRow]:
     for row, folder, _ in plans:
         test, ood = (results[folder][split] for split in ("test", "ood"))
         found = {**test, "id": test["mse"], "ood": ood["mse"]}
-        for column in _COLUMNS:
+        for column in COLUMNS:
             row.values[column].append(found[column])
-    table = _table(rows)
+    table = results_table(rows)
     write_text(config.out / "demo.md", table + "\n")
-    write_text(config.out / "demo.csv", _csv(rows))
+    write_text(config.out / "demo.csv", results_csv(rows))
     plot_demo(rows, config.out / "demo.png")
     print(f"\n{table}\n\nfigure: {config.out / 'demo.png'}")  # noqa: T201
     return rows
@@ -119,7 +85,7 @@ def run_demo(config: DemoConfig) -> list[DemoRow]:
 
 def _plan(config: DemoConfig) -> list[DemoRow]:
     def row(name: str, method: MethodName, beta: float | None, passes: int) -> DemoRow:
-        return DemoRow(name, method, beta, passes, {column: [] for column in _COLUMNS})
+        return DemoRow(name, method, beta, passes, {column: [] for column in COLUMNS})
 
     return [
         row("Transformer", "plain", None, 1),
@@ -148,27 +114,3 @@ def _options(config: DemoConfig, row: DemoRow, seed: int) -> TrainConfig:
 
 def _folder_name(options: TrainConfig) -> str:
     return f"{options.method}-{options.beta:g}-{options.num_samples}-{options.seed}"
-
-
-def _table(rows: Sequence[DemoRow]) -> str:
-    def cell(row: DemoRow, column: str, factor: float) -> str:
-        mean, spread = factor * row.mean(column), factor * row.spread(column)
-        return f"{mean:.2f} ± {spread:.2f}" if len(row.values[column]) > 1 else f"{mean:.2f}"
-
-    header = ["", "passes", "MSE ID (1e-3)", "MSE OOD (1e-3)", "E (1e-2)", "E' (1e-2)"]
-    factors = dict(zip(_COLUMNS, (1e3, 1e3, 1e2, 1e2), strict=True))
-    cells = [
-        [row.name, str(row.passes), *(cell(row, *column) for column in factors.items())]
-        for row in rows
-    ]
-    return markdown_table(header, cells)
-
-
-def _csv(rows: Sequence[DemoRow]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["name", "method", "beta", "passes", "seed", *_COLUMNS])
-    for row in rows:
-        for seed, values in enumerate(zip(*row.values.values(), strict=True)):
-            writer.writerow([row.name, row.method, row.beta, row.passes, seed, *values])
-    return text.getvalue()

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from pyg_remul.demo_results import DemoRow
 from pyg_remul.files import replacing
-
-if TYPE_CHECKING:
-    from pyg_remul.demo import DemoRow
 
 __all__ = ["plot_demo", "save_figure"]
 

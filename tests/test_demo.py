@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import statistics
 from pathlib import Path
 
 import matplotlib.image
@@ -11,7 +10,8 @@ import pytest
 
 from pyg_remul import demo, run_pool
 from pyg_remul.config import preset
-from pyg_remul.demo import DemoConfig, DemoRow, run_demo
+from pyg_remul.demo import DemoConfig, run_demo
+from pyg_remul.demo_results import DemoRow
 
 RESULTS = {"test": {"mse": 0.25, "E": 0.5, "E_prime": 0.75}, "ood": {"mse": 1.0}}
 
@@ -48,10 +48,6 @@ def planned(monkeypatch):
     monkeypatch.setattr(demo, "train_all", train_all)
     monkeypatch.setattr(demo, "load_task", lambda _: None)
     return plans
-
-
-def make_row(*values):
-    return DemoRow("name", "remul", 1.0, 2, {"id": list(values)})
 
 
 def test_demo_trains_and_shows_every_method_once(config, small_runs, monkeypatch, capsys):
@@ -149,17 +145,6 @@ def test_table_gives_mean_and_spread_in_its_units(config, planned):
         "50.00 ± 0.00",
         "75.00 ± 0.00",
     ]
-
-
-@pytest.mark.parametrize("values", [(1.0, 2.0, 6.0), (0.5, 0.25)], ids=["three", "two"])
-def test_row_gives_mean_and_standard_deviation(values):
-    row = make_row(*values)
-    assert row.mean("id") == pytest.approx(sum(values) / len(values), rel=1e-12)
-    assert row.spread("id") == pytest.approx(statistics.stdev(values), rel=1e-12)
-
-
-def test_one_seed_has_no_spread():
-    assert make_row(3.0).spread("id") == 0.0
 
 
 @pytest.mark.parametrize("option", ["seeds", "steps", "workers"])

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from pyg_remul import figures
-from pyg_remul.demo import DemoRow
+from pyg_remul.demo_results import DemoRow
 from pyg_remul.figures import plot_demo, save_figure
 
 COLUMNS = ("id", "ood", "E", "E_prime")

@@ -12,7 +12,7 @@ from torch_geometric.data import Batch
 from torch_geometric.data.data import BaseData
 from torch_geometric.data.storage import BaseStorage
 
-from pyg_remul.rows import Slices, rows_by_size, slices_of
+from pyg_remul.rows import Slices, edge_graphs, rows_by_size, slices_of
 
 __all__ = ["concatenate"]
 
@@ -41,13 +41,13 @@ def concatenate(batches: Sequence[Batch]) -> Batch:
         >>> concatenate([batch, batch]).ptr.tolist()
         [0, 2, 5, 7, 10]
     """
-    first = batches[0]
-    if not hasattr(first, "_slice_dict"):
+    if not hasattr(batches[0], "_slice_dict"):
         raise ValueError(
             "`batch` must come from `Batch.from_data_list` or a PyG loader, got one without slices."
         )
-    for store in first.stores:
+    for store in batches[0].stores:
         _check_joinable(store)
+    first = _with_fitting_slices(batches[0])
     joined = copy.copy(first)
     joined._slice_dict, joined._inc_dict = {}, {}
     joined._num_graphs = len(batches) * first.num_graphs
@@ -64,10 +64,35 @@ def _check_joinable(store: BaseStorage) -> None:
     for key, value in store.items():
         plain = isinstance(value, (Mapping, list, int, str)) or type(value) is Tensor
         if not plain or (isinstance(value, Tensor) and value.layout != torch.strided):
+            kind = "sparse tensor" if type(value) is Tensor else type(value).__name__
             raise TypeError(
-                f"`{key}` is a {type(value).__name__} that cannot be joined; store dense plain "
-                "tensors (`as_tensor()` of an EdgeIndex, an `edge_index` instead of an `adj_t`)."
+                f"`{key}` must be a dense plain tensor to be joined, got {kind}; store it so "
+                "(`as_tensor()` of an EdgeIndex, an `edge_index` instead of an `adj_t`), or join "
+                'nothing (`passes="separate"` of a loss, `chunk_size=1` of a metric).'
             )
+
+
+def _with_fitting_slices(batch: Batch) -> Batch:
+    """Cuts edges anew where a batch was given others, more or fewer, after its collation."""
+    fitting = copy.copy(batch)
+    for store in batch.stores:
+        slices = slices_of(batch, store)
+        old, edges = slices.get("edge_index"), store.get("edge_index")
+        if not isinstance(old, Tensor) or int(old[-1]) == edges.size(1):
+            continue
+        counts = edge_graphs(batch, store).bincount(minlength=batch.num_graphs).cpu()
+        new = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+        moved = [key for key, value in store.items() if _has_rows(key, value, edges.size(1))]
+        slices = slices | dict.fromkeys(set(moved) & set(slices), new)
+        kept = dict(fitting._slice_dict)
+        fitting._slice_dict = slices if store._key is None else {**kept, store._key: slices}
+    return fitting
+
+
+def _has_rows(key: str, value: Any, num_edges: int) -> bool:
+    if key == "edge_index":
+        return True
+    return isinstance(value, Tensor) and value.dim() > 0 and value.size(0) == num_edges
 
 
 def _join_store(

@@ -111,6 +111,8 @@ class LastLayer:
         if self._trusted:
             return
         fault = f"it ran {len(outputs)} times for {len(predictions)} passes"
+        if not outputs:
+            fault = "it took no part in it; is it the head of another model"
         if len(outputs) == len(predictions):
             fault = "the prediction is not its output"
             if all(map(_same_values, outputs, predictions)):

@@ -82,7 +82,8 @@ class RemulLoss(nn.Module):
         reference: What the prediction for turned graphs is compared with: the turned ``"label"``
             :math:`\rho(g) y` of the paper; the turned ``"prediction"`` :math:`\rho(g) f(x)`, of
             which an equivariant model has no difference and which, with ``alpha=0``, needs no
-            labels; or the same ``"detached"`` from the gradient.
+            labels; or the same ``"detached"`` from the gradient. A constant 0 has none either, so
+            that unlabelled graphs train well beside labelled ones only.
         num_samples: Turned copies of each graph in a step, :math:`K \ge 1`.
         mask: A boolean attribute, one entry for each row of the target, that selects the rows that
             count, so that labels of others may be NaN; or a mapping of target names to these.

@@ -179,8 +179,9 @@ class EquivarianceError(Metric):
         total, norms = torch.zeros_like(output), output.new_zeros(num)
         for start in range(0, self.num_samples, size):
             chunk = elements[start : start + size]
-            turned = [self.action(batch, element, optional=[self.target]) for element in chunk]
-            joint = self._predict(model, concatenate(turned))
+            labels = [self.target]  # which no error depends on
+            turned = [self.action(batch, g, optional=labels, unchecked=labels) for g in chunk]
+            joint = self._predict(model, concatenate(turned) if len(chunk) > 1 else turned[0])
             if joint.shape != (len(chunk) * output.size(0), *output.shape[1:]):
                 raise ValueError(
                     f"`model` must predict {list(output.shape)} for each copy of a batch, got "

@@ -16,6 +16,7 @@ __all__ = [
     "Slices",
     "as_batch",
     "count_graphs",
+    "edge_graphs",
     "row_graphs",
     "rows_by_size",
     "set_graph_attribute",
@@ -44,6 +45,11 @@ def as_batch(data: BaseData) -> Batch:
         if not data.stores[0] and len(data.stores) == 1:
             raise ValueError(
                 "`batch` must hold at least one graph, got a batch without attributes."
+            )
+        if not hasattr(data, "num_graphs"):
+            raise TypeError(
+                "`batch` must be made by `Batch.from_data_list` or PyG's DataLoader, got one "
+                "without graphs to tell apart, such as a DenseDataLoader makes."
             )
         if data.num_graphs == 0:
             raise ValueError("`batch` must hold at least one graph, got an empty batch.")
@@ -86,8 +92,9 @@ def slices_of(data: BaseData, store: BaseStorage) -> dict[str, Slices]:
 class RowGraphs:
     """Tells which graph each row of an attribute belongs to.
 
-    It is read from the slices that PyG noted on collation. An attribute added later has none; then
-    its size decides, and its name where the batch has as many edges as nodes.
+    It is read from the slices that PyG noted on collation, and for edges from the nodes that they
+    join, since graphs may have been given other edges after collation. An attribute added later has
+    no slices; then its size decides, and its name where the batch has as many edges as nodes.
 
     Args:
         batch: A batch of :math:`B` graphs.
@@ -116,6 +123,8 @@ class RowGraphs:
             return rows_by_size(self.batch, store, key, value)
         if int(slices[-1]) != value.size(0):  # replaced after collation by one of another size
             return rows_by_size(self.batch, store, key, value)
+        if _follows_edges(self.batch, store, key, slices):
+            return edge_graphs(self.batch, store)
         for known, index in self._known:
             if index.device == value.device and torch.equal(known, slices):
                 return index
@@ -170,10 +179,33 @@ def _levels(batch: BaseData, store: BaseStorage, device: torch.device) -> dict[s
     nodes = store.get("batch")
     if isinstance(nodes, Tensor):
         levels["node"] = nodes
-    edges = slices_of(batch, store).get("edge_index")
-    if isinstance(edges, Tensor):
-        levels["edge"] = _expand(edges, store["edge_index"][0])
+    if isinstance(store.get("edge_index"), Tensor):
+        levels["edge"] = edge_graphs(batch, store)
     return levels
+
+
+def edge_graphs(batch: BaseData, store: BaseStorage) -> Tensor:
+    """Returns the graph of each edge of a store, shape ``[E]``: that of the node it begins at.
+
+    Where a class of data counts the ends of its edges in a way of its own, it is read from the
+    slices.
+    """
+    nodes = store if not isinstance(store._key, tuple) else batch[store._key[0]]
+    slices = slices_of(batch, store).get("edge_index")
+    usual = type(batch).__inc__ in (Data.__inc__, HeteroData.__inc__) and "batch" in nodes
+    if isinstance(slices, Tensor) and not usual:
+        return _expand(slices, store["edge_index"][0])
+    graphs: Tensor = nodes["batch"]
+    return graphs[store["edge_index"][0]]
+
+
+def _follows_edges(batch: BaseData, store: BaseStorage, key: str, slices: Tensor) -> bool:
+    """Whether an attribute has one row an edge: on collation it was cut as the edges were."""
+    edges = slices_of(batch, store).get("edge_index")
+    if not isinstance(edges, Tensor) or not torch.equal(slices, edges):
+        return False
+    nodes = store.get("ptr")  # of which there may be as many as edges in every graph
+    return "edge" in key or nodes is None or not torch.equal(nodes.cpu(), slices)
 
 
 def _expand(slices: Tensor, value: Tensor) -> Tensor:

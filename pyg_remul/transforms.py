@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -17,7 +18,8 @@ from pyg_remul.action import CENTER_OF_MASS, GraphAction, Reps
 from pyg_remul.element import GroupElement
 from pyg_remul.groups import SO3, Group
 from pyg_remul.randomness import derive_generator
-from pyg_remul.rows import count_graphs, row_graphs, set_graph_attribute, split_key
+from pyg_remul.rows import Key, count_graphs, row_graphs, set_graph_attribute, split_key
+from pyg_remul.sampling import check_group
 
 __all__ = ["RandomRotation", "SubtractCenterOfMass"]
 
@@ -44,8 +46,10 @@ class RandomRotation(BaseTransform):
             ``{"pos": "point", "vel": "vector", "y": "point"}``. Others stay as they are.
         group: Where the elements come from, all rotations of space by default.
         generator: Source of the draws, torch's global generator by default.
+        unchecked: Attributes that may hold NaN, such as labels of which some are missing.
 
     Raises:
+        TypeError: If ``group`` is none.
         ValueError: If an attribute is absent, of the wrong width or, on the CPU, not finite.
 
     Example:
@@ -57,10 +61,16 @@ class RandomRotation(BaseTransform):
     """
 
     def __init__(
-        self, reps: Reps, group: Group | None = None, *, generator: torch.Generator | None = None
+        self,
+        reps: Reps,
+        group: Group | None = None,
+        *,
+        generator: torch.Generator | None = None,
+        unchecked: Collection[Key] = (),
     ) -> None:
-        self.action = GraphAction(reps)
+        self.action, self.unchecked = GraphAction(reps), unchecked
         self.group = SO3() if group is None else group
+        check_group(self.group)
         self.generator = generator
         self._worker_seed: int | None = None
 
@@ -82,7 +92,8 @@ class RandomRotation(BaseTransform):
     def forward(self, data: BaseData) -> BaseData:
         """Returns a turned copy of a graph or batch."""
         num = count_graphs(data)
-        return self.action(data, self.action.sample(data, self.group, num, self._generator()))
+        element = self.action.sample(data, self.group, num, self._generator())
+        return self.action(data, element, unchecked=self.unchecked)
 
     def _generator(self) -> torch.Generator | None:
         worker = torch.utils.data.get_worker_info()
@@ -105,6 +116,7 @@ class SubtractCenterOfMass(BaseTransform):
 
     Inputs and targets move by the same shift, that of the inputs. It is kept as ``center_of_mass``,
     one row a graph, so that ``prediction + batch.center_of_mass[batch.batch]`` is back in place.
+    Graphs without targets are centred by a transform whose ``reps`` leaves the targets out.
     :class:`RandomRotation` and :class:`~pyg_remul.RemulLoss` turn an attribute of this name as a
     vector, without a declaration.
 
@@ -113,6 +125,7 @@ class SubtractCenterOfMass(BaseTransform):
         reference: The attribute whose centre is taken, one row a node; declared with a point.
         weight: The attribute with the masses :math:`m_i`, shape ``[N]`` or ``[N, 1]``, or ``None``
             for equal ones.
+        unchecked: Attributes that may hold NaN, such as labels of which some are missing.
 
     Raises:
         ValueError: If an attribute is absent or of the wrong width, ``reference`` is no point, or,
@@ -126,8 +139,15 @@ class SubtractCenterOfMass(BaseTransform):
         ([[-1.0, 0.0, 0.0], [1.0, 0.0, 0.0]], [[1.0, 0.0, 0.0]])
     """
 
-    def __init__(self, reps: Reps, reference: str = "pos", weight: str | None = None) -> None:
-        self.action = GraphAction(reps)
+    def __init__(
+        self,
+        reps: Reps,
+        reference: str = "pos",
+        weight: str | None = None,
+        *,
+        unchecked: Collection[Key] = (),
+    ) -> None:
+        self.action, self.unchecked = GraphAction(reps), unchecked
         moving = [split_key(key)[1] for key, rep in reps.items() if "point" in rep]
         if reference not in moving:
             raise ValueError(
@@ -141,7 +161,8 @@ class SubtractCenterOfMass(BaseTransform):
         center = self._center(data)
         options: dict[str, Any] = {"dtype": center.dtype, "device": center.device}
         identity = GroupElement.identity(len(center), center.size(1), **options)
-        centred = self.action(data, GroupElement(identity.matrix, -center))
+        shift = GroupElement(identity.matrix, -center)
+        centred = self.action(data, shift, unchecked=self.unchecked)
         earlier = data.stores[0].get(CENTER_OF_MASS, 0.0)
         set_graph_attribute(centred, CENTER_OF_MASS, earlier + center)
         return centred

@@ -88,7 +88,7 @@ def test_an_error_in_a_pass_ends_the_recording(model):
     with pytest.raises(RuntimeError, match="fault"), layer.recording():
         raise RuntimeError("fault")
     model(make_batch(dtype=torch.float32))
-    with pytest.raises(ValueError, match="it ran 0 times for 1 passes"):
+    with pytest.raises(ValueError, match="it took no part in it; is it the head of another model"):
         layer.gradients(torch.ones(2), [torch.ones(1)])
 
 

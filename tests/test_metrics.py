@@ -12,6 +12,7 @@ from helpers import REPS, Recorder, assert_same, close, make_batch, make_graph, 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch_geometric import EdgeIndex
 from torch_geometric.data import Batch, Data, HeteroData
 from torch_geometric.loader import DataLoader
 from torch_geometric.nn import global_add_pool
@@ -459,3 +460,20 @@ def test_the_callers_batch_stays_on_its_device(monkeypatch):
 def test_several_targets_are_refused(target):
     with pytest.raises(TypeError, match="`target` must name one attribute"):
         EquivarianceError(SO3(), REPS, target)
+
+
+def test_missing_labels_do_not_matter():
+    graphs = [make_graph() for _ in range(2)]
+    expected = errors_of(lambda batch: batch.pos.abs(), graphs, num_samples=3)
+    graphs[0].y[0] = float("nan")
+    assert errors_of(lambda batch: batch.pos.abs(), graphs, num_samples=3) == expected
+
+
+def test_what_cannot_be_joined_is_evaluated_one_by_one():
+    graph = make_graph()
+    expected = errors_of(lambda batch: batch.pos.abs(), [graph], num_samples=3)
+    graph.edge_index = EdgeIndex([[0, 1], [1, 0]])
+    with pytest.raises(TypeError, match=r"`edge_index` must be .* `chunk_size=1` of a metric"):
+        errors_of(lambda batch: batch.pos.abs(), [graph], num_samples=3)
+    errors = errors_of(lambda batch: batch.pos.abs(), [graph], num_samples=3, chunk_size=1)
+    assert errors == pytest.approx(expected, rel=1e-12, nan_ok=True)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from helpers import make_batch, make_graph, make_hetero
 from torch_geometric.data import Batch, Data
+from torch_geometric.loader import DenseDataLoader
 
 from pyg_remul.rows import as_batch, row_graphs, set_graph_attribute, store_of
 
@@ -63,6 +64,89 @@ def test_an_attribute_replaced_by_one_of_another_size_is_told_by_its_number():
     batch = make_batch((2, 3), edges=3)
     batch.pos = torch.rand(6, 3)
     assert graphs_of(batch, "pos") == [0, 0, 0, 1, 1, 1]
+
+
+def with_all_edges(*sizes):
+    """A batch whose edges are replaced, after collation, by all pairs of nodes of a graph."""
+    batch = Batch.from_data_list([make_graph(nodes, edges) for nodes, edges in sizes])
+    other = ~torch.eye(batch.num_nodes, dtype=torch.bool)
+    same = batch.batch[:, None] == batch.batch
+    batch.edge_index = (same & other).nonzero().T
+    return batch
+
+
+# 6 and 12 edges instead: as many in all, fewer before, more before
+SIZES = [((3, 12), (4, 6)), ((3, 2), (4, 5)), ((3, 20), (4, 50))]
+
+
+@pytest.mark.parametrize("sizes", SIZES, ids=["as many", "fewer", "more"])
+@pytest.mark.parametrize("key", ["edge_attr", "bond"])
+def test_edges_replaced_after_collation_are_told_by_their_nodes(sizes, key):
+    batch = with_all_edges(*sizes)
+    batch[key] = torch.rand(18, 3)
+    assert graphs_of(batch, key) == [0] * 6 + [1] * 12
+
+
+@pytest.mark.parametrize("sizes", SIZES, ids=["as many", "fewer", "more"])
+def test_nodes_are_told_whatever_became_of_the_edges(sizes):
+    batch = with_all_edges(*sizes)
+    batch.late = torch.rand(7, 3)
+    assert graphs_of(batch, "late") == graphs_of(batch, "pos") == [0] * 3 + [1] * 4
+
+
+def test_a_collated_edge_attribute_follows_the_replaced_edges():
+    graphs = [make_graph(n, e, bond=torch.rand(e, 3)) for n, e in ((3, 12), (4, 6))]
+    batch = Batch.from_data_list(graphs)
+    batch.edge_index = with_all_edges((3, 12), (4, 6)).edge_index
+    assert graphs_of(batch, "bond") == [0] * 6 + [1] * 12
+
+
+def test_nodes_with_as_many_edges_in_every_graph_keep_their_slices():
+    batch = Batch.from_data_list([make_graph(3, 3), make_graph(4, 4)])
+    batch.edge_index = batch.edge_index.flip(1)  # the second graph's edges first
+    assert graphs_of(batch, "pos") == [0] * 3 + [1] * 4
+    batch.edge_attr = torch.rand(7, 3)
+    assert graphs_of(batch, "edge_attr") == [1] * 4 + [0] * 3
+
+
+def test_hetero_edges_are_told_by_their_source_nodes():
+    batch = Batch.from_data_list([make_hetero(2, 1), make_hetero(1, 3)])
+    store = next(store for store in batch.stores if isinstance(store._key, tuple))
+    kind = store._key[0]
+    source = batch[kind].batch
+    store.edge_index = torch.stack([torch.arange(len(source)).flip(0), torch.zeros(len(source))])
+    store.edge_index = store.edge_index.long()
+    store.late = torch.rand(len(source), 3)
+    assert row_graphs(batch, store, "late").tolist() == source.flip(0).tolist()
+
+
+class Bipartite(Data):
+    """Edges that count two sets of nodes, of which PyG's vector knows the sum."""
+
+    def __inc__(self, key, value, *args, **kwargs):
+        if key == "edge_index":
+            return torch.tensor([[self.x_s.size(0)], [self.x_t.size(0)]])
+        return super().__inc__(key, value, *args, **kwargs)
+
+
+def test_edges_with_an_increment_of_their_own_are_told_by_their_slices():
+    graphs = [
+        Bipartite(
+            x_s=torch.rand(1, 1),
+            x_t=torch.rand(5, 1),
+            edge_index=torch.zeros(2, edges, dtype=torch.long),
+            edge_attr=torch.rand(edges, 3),
+            num_nodes=6,
+        )
+        for edges in (2, 3)
+    ]
+    assert graphs_of(Batch.from_data_list(graphs), "edge_attr") == [0] * 2 + [1] * 3
+
+
+def test_a_batch_that_tells_no_graphs_apart_is_refused():
+    dense = next(iter(DenseDataLoader([Data(pos=torch.rand(4, 3))] * 2, batch_size=2)))
+    with pytest.raises(TypeError, match=r"made by `Batch\.from_data_list` or PyG's DataLoader"):
+        as_batch(dense)
 
 
 def test_a_batch_without_attributes_is_empty():

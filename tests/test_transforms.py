@@ -36,7 +36,21 @@ def test_a_lone_graph_that_says_it_holds_several_is_refused(transform):
         transform(REPS)(graph)
 
 
+@pytest.mark.parametrize("transform", [RandomRotation, SubtractCenterOfMass])
+def test_missing_labels_pass_where_they_are_unchecked(transform):
+    graph = make_graph()
+    graph.y[1] = float("nan")
+    moved = transform(REPS, unchecked=["y"])(graph)
+    assert moved.y.isnan().any(dim=1).tolist() == graph.y.isnan().any(dim=1).tolist()
+    with pytest.raises(ValueError, match="`y` must be finite"):
+        transform(REPS)(graph)
+
+
 class TestRandomRotation:
+    def test_what_is_no_group_is_refused(self):
+        with pytest.raises(TypeError, match=r"`group` must be a group such as SO3\(\), got 10"):
+            RandomRotation(REPS, 10)
+
     def test_a_lone_graph_is_turned_as_r_v(self):
         data = make_graph()
         turned = RandomRotation(REPS, generator=seeded())(data)

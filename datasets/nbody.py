@@ -82,7 +82,8 @@ class NBody(TensorDataset):
             which count; one less must divide ``num_steps``. None are kept by default.
         device: Where to integrate the systems. All draws are made on the CPU, so that devices agree
             but for rounding; a CPU gives the same bits for every ``batch_size``.
-        batch_size: Systems integrated at a time; by default 1000 on a CPU and all on other devices.
+        batch_size: Systems integrated at a time; by default as many as suit the caches of a CPU,
+            and all on other devices.
         progress: Show a progress bar while simulating.
         transform: Applied to a graph at each access.
         pre_transform: Applied to each graph before it is stored.

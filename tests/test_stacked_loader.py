@@ -201,6 +201,13 @@ def test_resumed_iteration_yields_the_rest_and_the_next_a_whole_one():
     assert [len(read(loader)) for _ in range(3)] == [2, 5, 5]
 
 
+def test_resumed_iteration_that_is_broken_off_is_begun_anew():
+    loader = StackedLoader(numbered(10), 2)
+    loader.load_state_dict(loader.state_dict() | {"step": 3})
+    next(iter(loader))
+    assert read(loader)[0] == [0, 1]
+
+
 def test_state_waits_for_the_first_batch():
     loader = StackedLoader(numbered(10), 2)
     loader.load_state_dict(loader.state_dict() | {"step": 3})

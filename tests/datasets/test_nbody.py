@@ -230,6 +230,12 @@ def test_trajectory_goes_through_the_targets_of_shorter_simulations(tmp_path: Pa
     assert torch.equal(whole.trajectory[:, 2], shorter.y)
 
 
+def test_steps_of_a_trajectory_follow_its_velocities(tmp_path: Path) -> None:
+    dataset = make(tmp_path, "ood", num_samples=20, num_steps=50, num_frames=51)
+    steps, velocities = dataset.trajectory.double().diff(dim=1), dataset.trajectory_vel[:, 1:]
+    torch.testing.assert_close(steps / 0.001, velocities.double(), rtol=0, atol=1e-3)
+
+
 def test_trajectory_leaves_the_other_values(tmp_path: Path) -> None:
     plain, whole = make(tmp_path, num_samples=3), make(tmp_path, num_samples=3, num_frames=5)
     for key in FIELDS:

@@ -203,16 +203,17 @@ def _take_storage(dataset: Sequence[BaseData]) -> _Collated | None:
     """Takes the storage of an in-memory dataset, if no graph has anything to say about it."""
     if not (isinstance(dataset, InMemoryDataset) and _is_plain(dataset)):
         return None
-    data = dataset._data
-    slices = {key: dataset.slices[key] for key in data.keys()}  # noqa: SIM118
+    data, slices = Data(), dict(dataset.slices)  # whose order is that of the graphs' attributes
+    for key in slices:
+        data[key] = dataset._data[key]
     counts = _count_nodes(data, slices)
     if counts is None:
         return None
     if dataset._indices is not None:
         index = torch.as_tensor(dataset._indices)
-        whole, data, counts = data, Data(), counts[index]
-        for key, value in whole.items():
-            dim = whole.__cat_dim__(key, value) or 0
+        counts = counts[index]
+        for key, value in data.to_dict().items():
+            dim = data.__cat_dim__(key, value) or 0
             data[key], slices[key] = cut_rows(value, slices[key], dim, index)
     steps = {key: counts if _is_index(key) else torch.zeros_like(counts) for key in slices}
     return _Collated(data, [slices], [steps], [counts])

@@ -252,6 +252,14 @@ def test_stack_of_a_dataset_equals_that_of_its_graphs(kind, subset):
     assert_same(snapshot(select(dataset, index)), snapshot(collate(list(dataset), index)))
 
 
+@pytest.mark.parametrize("subset", [slice(None), [2, 0]], ids=["whole", "part"])
+def test_stack_of_a_dataset_has_the_order_of_its_graphs_attributes(subset):
+    dataset = Stored(tensors())
+    dataset._data = Data(**dict(reversed(dataset._data.to_dict().items())))
+    dataset = dataset[subset]
+    assert_same(snapshot(select(dataset, [1, 0])), snapshot(collate(list(dataset), [1, 0])))
+
+
 @pytest.fixture
 def no_graphs(monkeypatch):
     """Lets datasets give no graphs away, but their storage."""

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
 from pyg_remul.checks import check_integers, check_numbers
-from pyg_remul.datasets._nbody_simulator import Systems, draw_systems, integrate
+from pyg_remul.datasets.nbody_simulator import (
+    Systems,
+    draw_systems,
+    frame_interval,
+    trajectories,
+)
 from pyg_remul.groups import SO3
 from pyg_remul.randomness import derive_generator
 
@@ -43,6 +50,7 @@ class Recipe:
     dt: float
     center: bool
     shift: float
+    num_frames: int | None
 
     def __post_init__(self) -> None:
         check_integers(
@@ -55,6 +63,14 @@ class Recipe:
             raise ValueError(f"`shift` must be 0 with `center=True`, got {self.shift}.")
         if self.degrees == "haar" and self.euler:
             raise ValueError("`euler` must be False with `degrees='haar'`, got True.")
+        if self.num_frames is not None:
+            frame_interval(self.num_steps, self.num_frames)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Every option that is given, as JSON values."""
+        options = dataclasses.asdict(self)
+        return {name: value for name, value in options.items() if value is not None}
 
     @property
     def stem(self) -> str:
@@ -65,31 +81,52 @@ class Recipe:
             f"nbody-{self.split}-{self.num_samples}-p{self.num_planets}-{angle}"
             f"{'-euler' if self.euler else ''}-seed{self.seed}-steps{self.num_steps}"
             f"-dt{self.dt:g}-{place}"
+            f"{'' if self.num_frames is None else f'-frames{self.num_frames}'}"
         )
 
-    def simulate(self, chunk: int) -> dict[str, Tensor]:
-        """Makes one chunk of systems.
+    def simulate(
+        self, chunks: Iterable[int], device: torch.device | str, batch_size: int | None
+    ) -> dict[str, Tensor]:
+        """Makes chunks of systems. All draws are made on the CPU, for any device.
 
         Args:
-            chunk: Its number, from 0.
+            chunks: Their numbers, from 0.
+            device: Where to integrate.
+            batch_size: How many systems to integrate at a time.
 
         Returns:
             The attributes of the systems that stay within :data:`MAX_DISPLACEMENT`, of shapes
-            ``[B, n, 1]`` and ``[B, n, 3]`` in float32, where ``B`` is at most :data:`CHUNK`.
+            ``[B, n, 1]`` and ``[B, n, 3]`` in float32, on the CPU, where ``B`` is at most
+            :data:`CHUNK` for each chunk, and of the trajectories ``[B, n, T, 3]``.
         """
-        start = draw_systems(CHUNK, self.num_planets, self._generator("systems", chunk))
-        end = integrate(start, self.num_steps, self.dt)
-        # Gravity commutes with rotations and translations, so placing both ends is as good as
+        starts = [
+            draw_systems(CHUNK, self.num_planets, self._generator("systems", c)) for c in chunks
+        ]
+        start = Systems(*map(torch.cat, zip(*starts, strict=True)))
+        frames = trajectories(
+            start.to(device),
+            self.num_steps,
+            self.dt,
+            num_frames=self.num_frames or 2,
+            batch_size=batch_size,
+        ).to("cpu")
+        parts = zip(chunks, starts, frames.pos.split(CHUNK), frames.vel.split(CHUNK), strict=True)
+        placed = [self._place(*part) for part in parts]
+        return {key: torch.cat([fields[key] for fields in placed]) for key in placed[0]}
+
+    def _place(self, chunk: int, start: Systems, pos: Tensor, vel: Tensor) -> dict[str, Tensor]:
+        """Turns and moves the systems of a chunk, and leaves out those that fall apart."""
+        # Gravity commutes with rotations and translations, so placing all states is as good as
         # placing the start, and the choice of what stays does not depend on the place.
         rotation = self._rotation(chunk)
         offset = self._offset(start, rotation, chunk)
-        fields = {
-            "mass": start.mass,
-            "pos": start.pos @ rotation.mT + offset,
-            "vel": start.vel @ rotation.mT,
-            "y": end.pos @ rotation.mT + offset,
-        }
-        displacement = (end.pos - start.pos).norm(dim=-1).amax(dim=1)
+        points = [frame @ rotation.mT + offset for frame in pos.unbind(1)]
+        vectors = [frame @ rotation.mT for frame in vel.unbind(1)]
+        fields = {"mass": start.mass, "pos": points[0], "vel": vectors[0], "y": points[-1]}
+        if self.num_frames is not None:
+            fields["trajectory"] = torch.stack(points, dim=2)
+            fields["trajectory_vel"] = torch.stack(vectors, dim=2)
+        displacement = (pos[:, -1] - pos[:, 0]).norm(dim=-1).amax(dim=1)
         stays = displacement <= MAX_DISPLACEMENT
         return {key: value[stays].float() for key, value in fields.items()}
 

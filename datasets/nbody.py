@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from pyg_remul.checks import check_choice
+from pyg_remul.checks import check_choice, check_integers
 from pyg_remul.datasets._collation import Graphs, stack_graphs
 from pyg_remul.datasets._nbody_recipe import CHUNK, MAX_DISPLACEMENT, Degrees, Recipe, parse_degrees
 from pyg_remul.datasets._storage import TensorDataset
@@ -50,8 +49,14 @@ class NBody(TensorDataset):
     :math:`x + 0.1 v` 0.0057, velocity rms 1.34.
 
     A graph holds ``mass`` ``[n, 1]``, ``pos``, ``vel`` and ``y`` ``[n, 3]`` in float32, and
-    ``edge_index`` ``[2, n (n - 1)]``, all pairs both ways. Draws depend on seed and split alone:
-    the first 100 graphs of a set of 5,000 are the set of 100.
+    ``edge_index`` ``[2, n (n - 1)]``, all pairs both ways. With ``num_frames=T`` it also holds the
+    way from ``pos`` to ``y``: ``trajectory`` (points) and ``trajectory_vel`` (vectors), both
+    ``[n, T, 3]``, for plots and for training at other horizons. Draws depend on seed and split
+    alone: the first 100 graphs of a set of 5,000 are the set of 100.
+
+    GATr's own sets are uncentred and turned any way; its domain-shift set is
+    ``NBody(root, "test", degrees="haar", center=False, shift=200.0)``, which is the evaluation set,
+    the same call without ``shift``, moved along x.
 
     Note:
         The paper's angle is read as the net angle about a uniformly drawn axis; ``euler=True`` is
@@ -73,6 +78,12 @@ class NBody(TensorDataset):
         center: Move the mass-weighted centre of the *initial* positions to the origin, and ``y`` by
             the same shift. Otherwise systems are translated by normal noise of 20 on each axis.
         shift: Further translation along x, 200 in GATr's domain-shift set; needs ``center=False``.
+        num_frames: States of each system to keep, evenly spaced from ``pos`` to ``y``, both of
+            which count; one less must divide ``num_steps``. None are kept by default.
+        device: Where to integrate the systems. All draws are made on the CPU, so that devices agree
+            but for rounding; a CPU gives the same bits for every ``batch_size``.
+        batch_size: Systems integrated at a time; by default as many as suit the caches of a CPU,
+            and all on other devices.
         progress: Show a progress bar while simulating.
         transform: Applied to a graph at each access.
         pre_transform: Applied to each graph before it is stored.
@@ -105,6 +116,7 @@ class NBody(TensorDataset):
         "mass": "scalar",
         "y": "point",
     }
+    trajectory_reps: ClassVar[dict[str, str]] = {"trajectory": "point", "trajectory_vel": "vector"}
 
     def __init__(
         self,
@@ -120,6 +132,9 @@ class NBody(TensorDataset):
         dt: float = 0.001,
         center: bool = True,
         shift: float = 0.0,
+        num_frames: int | None = None,
+        device: torch.device | str = "cpu",
+        batch_size: int | None = None,
         progress: bool = True,
         transform: Callable[..., Any] | None = None,
         pre_transform: Callable[..., Any] | None = None,
@@ -128,7 +143,9 @@ class NBody(TensorDataset):
     ) -> None:
         check_choice("split", split, self.num_default)
         self.split = split
-        self.progress = progress
+        if batch_size is not None:
+            check_integers(batch_size=batch_size)
+        self.progress, self.device, self.batch_size = progress, torch.device(device), batch_size
         self.recipe = Recipe(
             split=split,
             num_samples=self.num_default[split] if num_samples is None else num_samples,
@@ -140,11 +157,14 @@ class NBody(TensorDataset):
             dt=dt,
             center=center,
             shift=shift,
+            num_frames=num_frames,
         )
+        if num_frames is not None:
+            self.reps = self.reps | self.trajectory_reps  # type: ignore[misc]
         super().__init__(
             root,
             stem=self.recipe.stem,
-            options=dataclasses.asdict(self.recipe),
+            options=self.recipe.options,
             transform=transform,
             pre_transform=pre_transform,
             pre_filter=pre_filter,
@@ -154,23 +174,26 @@ class NBody(TensorDataset):
     def build(self) -> Graphs:
         """Simulates the systems."""
         num, num_bodies = self.recipe.num_samples, self.recipe.num_planets + 1
-        systems = self._simulate()
-        fields = {key: torch.cat([chunk[key] for chunk in systems])[:num] for key in systems[0]}
+        num_chunks = math.ceil(SURPLUS * num / CHUNK)
+        systems = list(self._simulate(num_chunks))
+        fields = {key: torch.cat([part[key] for part in systems])[:num] for key in systems[0]}
         if len(fields["pos"]) < num:
             raise ValueError(
                 f"`num_steps` and `dt` must leave {num} systems within a displacement of "
-                f"{MAX_DISPLACEMENT}, got {len(fields['pos'])} of {len(systems) * CHUNK}."
+                f"{MAX_DISPLACEMENT}, got {len(fields['pos'])} of {num_chunks * CHUNK}."
             )
         pairs = (~torch.eye(num_bodies, dtype=torch.bool)).nonzero().T
         return stack_graphs({**fields, "edge_index": pairs.expand(num, -1, -1)})
 
-    def _simulate(self) -> list[dict[str, Tensor]]:
-        """As many chunks as it takes, or as the surplus allows."""
-        num, chunks, kept = self.recipe.num_samples, [], 0
+    def _simulate(self, num_chunks: int) -> Iterator[dict[str, Tensor]]:
+        """Several chunks at a time, as many as a batch takes."""
+        batch_size = self.batch_size or (CHUNK if self.device.type == "cpu" else num_chunks * CHUNK)
+        together, num, kept = math.ceil(batch_size / CHUNK), self.recipe.num_samples, 0
         with tqdm(total=num, desc=f"NBody {self.split}", disable=not self.progress) as bar:
-            for index in range(math.ceil(SURPLUS * num / CHUNK)):
-                chunks.append(self.recipe.simulate(index))
-                fresh = min(len(chunks[-1]["pos"]), num - kept)
+            for first in range(0, num_chunks, together):
+                chunks = range(first, min(first + together, num_chunks))
+                systems = self.recipe.simulate(chunks, self.device, self.batch_size)
+                fresh = min(len(systems["pos"]), num - kept)
                 kept += fresh
                 bar.update(fresh)
-        return chunks
+                yield systems

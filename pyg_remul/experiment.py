@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import logging
 import pickle
@@ -129,20 +128,20 @@ def evaluate_model(
         of them the values of :func:`~pyg_remul.equivariance_error`.
     """
     criterion = RemulLoss(SO3(), data.reps)
-    device = device_of(model) or torch.device("cpu")
+    device = device_of(model)
+    loaders = {k: StackedLoader(x, _BATCH, device=device) for k, x in data.tests.items()}
     results: dict[str, dict[str, float]] = {}
-    for split, dataset in data.tests.items():
+    for split, loader in loaders.items():
         total, nodes = 0.0, 0
         with evaluating(model, None), torch.no_grad():
-            for batch in StackedLoader(dataset, _BATCH):
-                moved = copy.copy(batch).to(device)  # which writes in place
-                total += float(criterion.supervise(model, moved)) * batch.num_nodes
+            for batch in loader:
+                total += float(criterion.supervise(model, batch)) * batch.num_nodes
                 nodes += batch.num_nodes
         results[split] = {"mse": total / nodes}
     first = next(iter(data.tests))
     errors = equivariance_error(
         model,
-        StackedLoader(data.tests[first], _BATCH),
+        loaders[first],
         SO3(),
         reps=data.reps,
         num_samples=num_samples,

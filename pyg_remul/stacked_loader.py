@@ -2,157 +2,58 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Batch
 from torch_geometric.data.data import BaseData
-from torch_geometric.data.storage import BaseStorage
 
+from pyg_remul.checks import check_integers
 from pyg_remul.randomness import derive_generator
-from pyg_remul.rows import slices_of
+from pyg_remul.ranks import process_ranks
+from pyg_remul.stacked_graphs import StackedGraphs
 
-__all__ = ["StackedGraphs", "StackedLoader"]
-
-
-class StackedGraphs:
-    """A dataset in collated form, from which any selection of graphs is cut as whole tensors.
-
-    The selection equals ``Batch.from_data_list`` of the same graphs. What PyG noted on collation,
-    where each graph's rows begin and by how much its indices were raised, is all that it takes.
-
-    Args:
-        dataset: Graphs; a dataset's own ``transform`` acts once, now.
-
-    Raises:
-        ValueError: If there is no graph.
-        TypeError: If an attribute is no plain dense tensor.
-
-    Example:
-        >>> from torch_geometric.data import Data
-        >>> graphs = StackedGraphs([Data(pos=torch.rand(n, 3)) for n in (1, 2, 3)])
-        >>> graphs.select(torch.tensor([2, 0])).ptr.tolist()
-        [0, 3, 4]
-    """
-
-    def __init__(self, dataset: Sequence[BaseData]) -> None:
-        graphs = [dataset[index] for index in range(len(dataset))]
-        if not graphs:
-            raise ValueError("`dataset` must hold at least one graph, got none.")
-        self.batch = Batch.from_data_list(graphs)
-        self._steps = [_increments(self.batch, *stores) for stores in self._last(graphs[-1])]
-
-    def _last(self, graph: BaseData) -> Iterator[tuple[BaseStorage, BaseData, BaseStorage]]:
-        for store, last in zip(self.batch.stores, graph.stores, strict=True):
-            yield store, graph, last
-
-    def __len__(self) -> int:
-        return self.batch.num_graphs
-
-    def to(self, device: torch.device | str) -> StackedGraphs:
-        """The same graphs on another device."""
-        moved = copy.copy(self)
-        moved.batch = copy.copy(self.batch).to(device)
-        return moved
-
-    def select(self, index: Tensor) -> Batch:
-        """Returns the batch of the graphs at ``index``, shape ``[B]``, on the CPU."""
-        selected = copy.copy(self.batch)
-        selected._num_graphs = index.numel()
-        selected._slice_dict, selected._inc_dict = {}, {}
-        for store, whole, steps in zip(
-            selected.stores, self.batch.stores, self._steps, strict=True
-        ):
-            slices, incs = _cut_store(self.batch, store, whole, steps, index)
-            for target, part in ((selected._slice_dict, slices), (selected._inc_dict, incs)):
-                target.update(part if store._key is None else {store._key: part})
-        return selected
-
-
-def _increments(
-    batch: Batch, store: BaseStorage, graph: BaseData, last: BaseStorage
-) -> dict[str, Tensor]:
-    """How much each graph raises the indices of the next one, by attribute."""
-    if "num_nodes" in store:
-        raise TypeError("`num_nodes` must follow from a node attribute for graphs to be stacked.")
-    steps = {}
-    incs = batch._inc_dict if store._key is None else batch._inc_dict[store._key]
-    for key, slices in slices_of(batch, store).items():
-        if key not in store:
-            continue  # the slices of a node or edge type, beside those of the graphs' attributes
-        value = store[key]
-        plain = type(value) is Tensor and value.layout == torch.strided
-        if not (plain and isinstance(slices, Tensor)):
-            raise TypeError(
-                f"`{key}` must be a plain dense tensor to be stacked, got {type(value).__name__}."
-            )
-        end = incs[key][-1] + torch.as_tensor(graph.__inc__(key, last[key], last))
-        steps[key] = torch.cat([incs[key], end[None]]).diff(dim=0)
-    return steps
-
-
-def _cut_store(
-    batch: Batch, store: BaseStorage, whole: BaseStorage, steps: dict[str, Tensor], index: Tensor
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    all_slices, slices, incs = slices_of(batch, whole), {}, {}
-    all_incs = batch._inc_dict if store._key is None else batch._inc_dict[store._key]
-    for key, step in steps.items():
-        dim = batch.__cat_dim__(key, whole[key], whole) or 0
-        rows, sizes = _rows(all_slices[key], index)
-        slices[key] = _pointer(sizes)
-        incs[key] = step[index].cumsum(dim=0) - step[index]
-        value = whole[key].index_select(dim, rows.to(whole[key].device))
-        raised = incs[key] - all_incs[key][index]
-        if bool((raised != 0).any()):
-            value = value + _shift(raised, sizes, value, dim).to(value.device)
-        store[key] = value
-    if "ptr" in whole:
-        sizes = whole.ptr.diff().cpu()[index]
-        store.ptr = _pointer(sizes).to(whole.ptr.device)
-        store.batch = torch.arange(index.numel()).repeat_interleave(sizes).to(whole.ptr.device)
-    return slices, incs
-
-
-def _rows(slices: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-    """The rows of the graphs at ``index``, and how many each has."""
-    starts = slices[index]
-    sizes = slices[index + 1] - starts
-    offsets = (starts - _pointer(sizes)[:-1]).repeat_interleave(sizes)
-    return torch.arange(offsets.numel()) + offsets, sizes
-
-
-def _shift(raised: Tensor, sizes: Tensor, value: Tensor, dim: int) -> Tensor:
-    """What to add to each entry, from the increments of each graph, ``[B]`` or ``[B, ...]``."""
-    dim = dim % value.dim()
-    new_axes = [1] * (value.dim() + 1 - raised.dim())
-    shift = raised.reshape(raised.size(0), *new_axes, *raised.shape[1:]).select(dim + 1, 0)
-    return shift.repeat_interleave(sizes, dim=0).movedim(0, dim)
-
-
-def _pointer(sizes: Tensor) -> Tensor:
-    return torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
+__all__ = ["StackedLoader"]
 
 
 class StackedLoader:
     """A loader of real PyG batches without a Python loop over graphs.
 
-    The order is a pure function of the seed and the pass through the data, and the loader a pure
-    function of its first step: a run that resumes at step 1,000 sees what an unbroken one sees.
+    Its batches are a stream of steps, pass after pass through the data, and each is a pure function
+    of its step and the options. One iteration takes ``steps`` of them, and the next one goes on
+    where it ended, with a new order if ``shuffle`` is set; an iteration that is broken off is
+    begun anew by the next one. :meth:`state_dict` tells the step that comes next, so that a
+    training resumed in the middle of a pass sees what an unbroken one sees, bit for bit::
+
+        while loader.step < num_steps:
+            for batch in loader:
+                ...
+
+    Several processes that train one model share each step: rank :math:`r` of :math:`W` takes graphs
+    :math:`[r b, (r + 1) b)` of a step's :math:`W b`, so that two ranks of batch size :math:`b` see
+    together what one of :math:`2 b` sees. All of them have equally many batches, of equal sizes: as
+    in PyTorch's ``DistributedSampler``, a pass that does not divide is filled up with its own
+    first graphs, at most :math:`W - 1`.
 
     Args:
         dataset: Graphs, or graphs that are stacked already.
-        batch_size: Graphs in a batch; the last batch of a pass holds what is left.
+        batch_size: Graphs in a batch of one process; the last batch of a pass holds what is left.
         shuffle: Whether to draw a new order for each pass.
         seed: Seed of the orders.
+        drop_last: Whether to leave out the last batch of a pass if it is smaller than the others.
         start: First step, counted from the first batch of the first pass.
-        steps: How many batches to yield; one pass by default.
+        steps: How many batches an iteration yields; one pass by default.
+        follow_batch: Attributes whose rows get a vector of graphs of their own, as in PyG's loader.
+        device: Where to hold the graphs and make the batches, such as the device of the training;
+            by default, where the graphs are.
+        rank: The number of this process; that of ``torch.distributed`` by default.
+        world_size: The number of processes; that of ``torch.distributed`` by default.
         transform: Applied to each batch, such as :class:`~pyg_remul.RandomRotation`. The dataset's
             own transform acts once, when the graphs are stacked.
 
     Raises:
+        TypeError: If an argument is of the wrong type.
         ValueError: If an argument is out of range.
 
     Example:
@@ -169,39 +70,129 @@ class StackedLoader:
         *,
         shuffle: bool = False,
         seed: int = 0,
+        drop_last: bool = False,
         start: int = 0,
         steps: int | None = None,
+        follow_batch: Collection[str] = (),
+        device: torch.device | str | None = None,
+        rank: int | None = None,
+        world_size: int | None = None,
         transform: Callable[[Batch], Batch] | None = None,
     ) -> None:
-        for name, value, least in (("batch_size", batch_size, 1), ("start", start, 0)):
-            if value < least:
-                raise ValueError(f"`{name}` must be at least {least}, got {value}.")
-        self.graphs = dataset if isinstance(dataset, StackedGraphs) else StackedGraphs(dataset)
-        self.batch_size, self.shuffle, self.seed, self.start = batch_size, shuffle, seed, start
-        self.transform = transform
+        check_integers(batch_size=batch_size)
+        check_integers("not negative", start=start, steps=0 if steps is None else steps)
+        self.graphs = _stack(dataset, follow_batch, device)
+        self.batch_size, self.shuffle, self.seed = batch_size, shuffle, seed
+        self.drop_last, self.start, self.transform = drop_last, start, transform
+        self.rank, self.world_size = _ranks(rank, world_size)
+        if not self.batches_per_pass:
+            raise ValueError(
+                f"`batch_size` must be at most {len(self.graphs) // self.world_size} with "
+                f"`drop_last=True`, got {batch_size}."
+            )
         self.steps = self.batches_per_pass if steps is None else steps
-        if self.steps < 0:
-            raise ValueError(f"`steps` must be at least 0, got {steps}.")
+        self._begin = self._next = start  # of the current iteration, and of the rest of it
+        self._resumed = False
 
     @property
     def batches_per_pass(self) -> int:
         """Batches that one pass through the data takes."""
-        return -(-len(self.graphs) // self.batch_size)
+        full, rest = divmod(len(self.graphs), self.batch_size * self.world_size)
+        return full + (rest > 0 and not self.drop_last)
+
+    @property
+    def step(self) -> int:
+        """The step that comes next."""
+        return self._next
 
     def __len__(self) -> int:
         return self.steps
 
     def __iter__(self) -> Iterator[Batch]:
-        orders: dict[int, Any] = {}
-        for step in range(self.start, self.start + self.steps):
+        first, end = self._next if self._resumed else self._begin, self._begin + self.steps
+        self._resumed = False
+        orders: dict[int, Sequence[Tensor]] = {}
+        for step in range(first, end):
             number, position = divmod(step, self.batches_per_pass)
             if number not in orders:
-                orders = {number: self._order(number).split(self.batch_size)}
-            batch = self.graphs.select(orders[number][position])
+                orders = {number: self._order(number).split(self.batch_size * self.world_size)}
+            batch = self.graphs.select(orders[number][position].chunk(self.world_size)[self.rank])
+            # Before it is handed out: a state saved in the body of the loop counts this batch.
+            self._next = step + 1
+            if self._next == end:
+                self._begin = end
             yield batch if self.transform is None else self.transform(batch)
 
     def _order(self, number: int) -> Tensor:
-        if not self.shuffle:
-            return torch.arange(len(self.graphs))
-        generator = derive_generator(self.seed, "order", number)
-        return torch.randperm(len(self.graphs), generator=generator)
+        """The graphs of one pass of all processes, filled up to a multiple of their number."""
+        num = len(self.graphs)
+        order = torch.arange(num)
+        if self.shuffle:
+            generator = derive_generator(self.seed, "order", number)
+            order = torch.randperm(num, generator=generator)
+        return order[torch.arange(num + -num % self.world_size) % num]
+
+    def state_dict(self) -> dict[str, int]:
+        """Tells the step that comes next, and the options that the stream depends on.
+
+        It is the same for all processes, and may be loaded by another number of them if they take
+        as many graphs a step.
+        """
+        return {"step": self._next, **self._stream()}
+
+    def load_state_dict(self, state: Mapping[str, int]) -> None:
+        """Goes on from a state: the next iteration yields the rest of the one that was left.
+
+        Args:
+            state: What :meth:`state_dict` gave.
+
+        Raises:
+            ValueError: If the state is of a loader with other options or graphs.
+        """
+        for name, value in self._stream().items():
+            if state.get(name) != value:
+                raise ValueError(
+                    f"`{name}` must be that of the loader, {value}, got a state with "
+                    f"{state.get(name)}."
+                )
+        check_integers("not negative", step=state.get("step"))
+        if state["step"] < self.start:
+            raise ValueError(f"`step` must be at least {self.start}, got {state['step']}.")
+        self._next, self._resumed = state["step"], True
+        done = (self._next - self.start) // self.steps if self.steps else 0
+        self._begin = self.start + done * self.steps
+
+    def _stream(self) -> dict[str, int]:
+        return {
+            "num_graphs": len(self.graphs),
+            "graphs_per_step": self.batch_size * self.world_size,
+            "shuffle": int(self.shuffle),
+            "seed": self.seed,
+            "drop_last": int(self.drop_last),
+        }
+
+
+def _stack(
+    dataset: Sequence[BaseData] | StackedGraphs,
+    follow_batch: Collection[str],
+    device: torch.device | str | None,
+) -> StackedGraphs:
+    if not isinstance(dataset, StackedGraphs):
+        return StackedGraphs(dataset, follow_batch=follow_batch, device=device)
+    if follow_batch:
+        raise ValueError(
+            "`follow_batch` must be given to StackedGraphs where these are stacked already, got "
+            f"{sorted(follow_batch)}."
+        )
+    return dataset if device is None else dataset.to(device)
+
+
+def _ranks(rank: int | None, world_size: int | None) -> tuple[int, int]:
+    known_size, known_rank = process_ranks()
+    rank = known_rank if rank is None else rank
+    world_size = known_size if world_size is None else world_size
+    check_integers(world_size=world_size)
+    check_integers("not negative", rank=rank)
+    if rank >= world_size:
+        raise ValueError(f"`rank` must be less than `world_size`, {world_size}, got {rank}.")
+    return rank, world_size

@@ -15,7 +15,8 @@ from pyg_remul.groups import SO3
 from pyg_remul.loss import RemulLoss, RemulOutput
 from pyg_remul.metrics import equivariance_error
 from pyg_remul.randomness import derive_generator
-from pyg_remul.stacked_loader import StackedGraphs, StackedLoader
+from pyg_remul.stacked_graphs import StackedGraphs
+from pyg_remul.stacked_loader import StackedLoader
 from pyg_remul.tasks import TaskData
 from pyg_remul.weighting import ConstantWeighting, GradNorm, Weighting
 
@@ -146,7 +147,7 @@ class RemulDataModule(lightning.LightningDataModule):
     """Stacked loaders over a task's datasets.
 
     One Lightning epoch is the ``val_every`` steps between two validations, whatever the number of
-    passes through the data that they take.
+    passes through the data that they take. The graphs are held on the device of the training.
 
     Args:
         config: The options of the run.
@@ -157,6 +158,12 @@ class RemulDataModule(lightning.LightningDataModule):
         super().__init__()
         self.config = config
         self.train_graphs, self.val_graphs = StackedGraphs(data.train), StackedGraphs(data.val)
+
+    def setup(self, stage: str) -> None:  # noqa: ARG002
+        """Moves the graphs to the device of the training, once."""
+        device = self.trainer.strategy.root_device
+        self.train_graphs = self.train_graphs.to(device)
+        self.val_graphs = self.val_graphs.to(device)
 
     def train_dataloader(self) -> StackedLoader:
         """The batches of the steps until the next validation."""

@@ -20,6 +20,7 @@ from pyg_remul.config import preset
 from pyg_remul.experiment import evaluate, evaluate_model, load_checkpoint, train
 from pyg_remul.groups import SO3
 from pyg_remul.run_folder import RunFolder
+from pyg_remul.stacked_loader import StackedLoader
 from pyg_remul.tasks import build_model, load_task
 from pyg_remul.training import RemulModule
 
@@ -385,16 +386,17 @@ def test_mean_squared_error_is_over_nodes_and_coordinates(tiny):
         assert results[split]["mse"] == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_evaluation_moves_copies_of_the_batches(tiny, monkeypatch):
-    task = load_task(tiny())
-    model, moved = build_model(tiny(), task), []
-    batches = [Batch.from_data_list(task.tests["test"])]
-    monkeypatch.setattr(runs, "StackedLoader", lambda *_: batches)
-    monkeypatch.setattr(Batch, "to", lambda self, _: moved.append(self) or self, raising=False)
-    monkeypatch.setattr(runs, "equivariance_error", lambda *_, **__: {})
-    evaluate_model(model, task)
-    assert moved
-    assert not any(batch is batches[0] for batch in moved)
+def test_evaluation_holds_the_graphs_on_the_device_of_the_model(tiny, monkeypatch):
+    task, devices = load_task(tiny()), []
+
+    class Loader(StackedLoader):
+        def __init__(self, *args, device):
+            devices.append(device)
+            super().__init__(*args)
+
+    monkeypatch.setattr(runs, "StackedLoader", Loader)
+    evaluate_model(build_model(tiny(), task), task, num_samples=2)
+    assert devices == [torch.device("cpu")] * len(task.tests)
 
 
 def test_equivariance_is_measured_in_double_precision(tiny):

@@ -295,11 +295,21 @@ def test_batches_go_on_from_epoch_to_epoch(fit, monkeypatch):
     assert_same(seen, [batch.pos for batch in loader])
 
 
+def test_graphs_are_held_on_the_device_of_the_training():
+    data = TaskData([make_graph()], [make_graph()], {}, REPS, ("pos", "vel"), (), 0)
+    module = RemulDataModule(make_config(), data)
+    device = torch.device("meta")
+    module.trainer = types.SimpleNamespace(strategy=types.SimpleNamespace(root_device=device))
+    module.setup("fit")
+    assert module.train_graphs.device == module.val_graphs.device == device
+
+
 def test_training_lowers_the_loss(fit):
     module = make_module(method="plain", steps=40, val_every=20, lr=1e-2)
     initial = copy.deepcopy(module.model)
     trainer = fit(module)
-    before = module.criterion.supervise(initial, trainer.datamodule.val_graphs.batch)
+    graphs = trainer.datamodule.val_graphs.select(torch.arange(5))
+    before = module.criterion.supervise(initial, graphs)
     assert trainer.callback_metrics["val/loss"] < 0.9 * before
 
 

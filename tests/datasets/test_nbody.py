@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from pyg_remul import RandomRotation
 from pyg_remul.datasets import NBody
 from pyg_remul.datasets._nbody_recipe import Recipe
 
@@ -180,6 +181,87 @@ def test_a_smaller_set_begins_a_larger_one(tmp_path: Path, num: int) -> None:
         assert torch.equal(getattr(small, key), getattr(large, key)[: 4 * num])
 
 
+@pytest.mark.parametrize(
+    ("split", "total", "squares", "last"),
+    [
+        ("train", 29.6764509, 144.3641360, (0.0081529, 0.5823851, 0.0391020)),
+        ("val", 63.5697538, 7350.1846767, (-0.2247106, -0.1696586, -0.0206499)),
+        ("test", 17.1832783, 7430.7230025, (-0.0039628, 0.0064561, 0.0002661)),
+        ("ood", 53.9274999, 7374.0106106, (0.0072134, 0.0034586, -0.0033908)),
+    ],
+)
+def test_default_sets_stay_what_they_were(
+    tmp_path: Path, split: str, total: float, squares: float, last: tuple[float, float, float]
+) -> None:
+    dataset = make(tmp_path, split)
+    assert dataset.pos.double().sum().item() == pytest.approx(total, rel=0, abs=1e-4)
+    assert dataset.y.double().square().sum().item() == pytest.approx(squares, rel=0, abs=1e-4)
+    assert dataset.y[-1].tolist() == pytest.approx(last, rel=0, abs=1e-6)
+
+
+@pytest.mark.parametrize("batch_size", [1, 700, 2000, 5000])
+def test_batch_size_changes_no_bit_and_no_name(tmp_path: Path, batch_size: int) -> None:
+    options = {"num_samples": 1500, "num_steps": 20, "num_frames": 3}
+    first = make(tmp_path / "a", **options)
+    second = make(tmp_path / "b", batch_size=batch_size, **options)
+    assert second.processed_file_names == first.processed_file_names
+    for key in (*FIELDS, "trajectory", "trajectory_vel"):
+        assert torch.equal(getattr(second, key), getattr(first, key))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_devices_give_the_same_set_but_for_rounding(tmp_path: Path) -> None:
+    first, second = make(tmp_path / "a"), make(tmp_path / "b", device="cuda")
+    torch.testing.assert_close(second.y, first.y, rtol=0, atol=1e-6)
+
+
+def test_trajectory_leads_from_input_to_target(tmp_path: Path) -> None:
+    graph = make(tmp_path, num_samples=3, num_frames=11)[2]
+    assert graph.trajectory.shape == graph.trajectory_vel.shape == (4, 11, 3)
+    assert torch.equal(graph.trajectory[:, 0], graph.pos)
+    assert torch.equal(graph.trajectory[:, -1], graph.y)
+    assert torch.equal(graph.trajectory_vel[:, 0], graph.vel)
+
+
+def test_trajectory_goes_through_the_targets_of_shorter_simulations(tmp_path: Path) -> None:
+    whole = make(tmp_path, num_samples=3, num_frames=6)
+    shorter = make(tmp_path, num_samples=3, num_steps=40)
+    assert torch.equal(whole.trajectory[:, 2], shorter.y)
+
+
+def test_steps_of_a_trajectory_follow_its_velocities(tmp_path: Path) -> None:
+    dataset = make(tmp_path, "ood", num_samples=20, num_steps=50, num_frames=51)
+    steps, velocities = dataset.trajectory.double().diff(dim=1), dataset.trajectory_vel[:, 1:]
+    torch.testing.assert_close(steps / 0.001, velocities.double(), rtol=0, atol=1e-3)
+
+
+def test_trajectory_leaves_the_other_values(tmp_path: Path) -> None:
+    plain, whole = make(tmp_path, num_samples=3), make(tmp_path, num_samples=3, num_frames=5)
+    for key in FIELDS:
+        assert torch.equal(getattr(plain, key), getattr(whole, key))
+
+
+def test_trajectory_turns_with_the_graph(tmp_path: Path) -> None:
+    dataset = make(tmp_path, num_samples=1, num_frames=5)
+    assert dataset.reps == NBody.reps | {"trajectory": "point", "trajectory_vel": "vector"}
+    graph = dataset[0]
+    turned = RandomRotation(dataset.reps)(graph)
+    assert not torch.allclose(turned.pos, graph.pos)
+    torch.testing.assert_close(turned.trajectory[:, 0], turned.pos, rtol=0, atol=1e-6)
+    torch.testing.assert_close(turned.trajectory[:, -1], turned.y, rtol=0, atol=1e-6)
+    torch.testing.assert_close(turned.trajectory_vel[:, 0], turned.vel, rtol=0, atol=1e-6)
+
+
+def test_domain_shift_set_is_the_evaluation_set_moved(tmp_path: Path) -> None:
+    options = {"num_samples": 50, "degrees": "haar", "center": False}
+    evaluation, shifted = (make(tmp_path, "test", shift=x, **options) for x in (0.0, 200.0))
+    assert torch.equal(shifted.vel, evaluation.vel)
+    assert stacked(shifted, "pos").mean(dim=(0, 1))[0].item() == pytest.approx(200, abs=15)
+    moved = stacked(shifted, "y") - stacked(evaluation, "y")
+    assert moved.mean(dim=(0, 1)).tolist() == pytest.approx([200, 0, 0], rel=0, abs=1e-4)
+
+
 def test_no_system_is_drawn_twice(tmp_path: Path) -> None:
     mass = make(tmp_path, num_samples=2100).mass
     assert len(mass.unique()) > 0.99 * len(mass)
@@ -224,6 +306,7 @@ def test_file_name_tells_the_options(tmp_path: Path) -> None:
         {"dt": 0.0020000001},
         {"center": False},
         {"center": False, "shift": 1.0},
+        {"num_frames": 5},
         {"split": "test"},
     ],
     ids=str,
@@ -254,6 +337,8 @@ def test_progress_is_shown_on_request(tmp_path: Path, capsys: pytest.CaptureFixt
         ({"dt": 0}, ValueError, "`dt` must be positive, got 0"),
         ({"dt": math.nan}, ValueError, "`dt` must be finite, got nan"),
         ({"dt": "1"}, TypeError, "`dt` must be a number, got '1'"),
+        ({"num_frames": 7}, ValueError, "`num_frames` must be .* `num_steps`, 100, got 7"),
+        ({"batch_size": 0}, ValueError, "`batch_size` must be positive, got 0"),
         ({"degrees": -1}, ValueError, "`degrees` must be .* in .0, 180. .*got -1"),
         ({"degrees": 181}, ValueError, "`degrees` must be .*got 181"),
         ({"degrees": (20, 10)}, ValueError, "`degrees` must be .* ascending pair .*got .20, 10."),

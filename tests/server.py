@@ -9,7 +9,7 @@ from threading import Event, Thread
 from typing import Any
 
 BODY = bytes(range(256)) * 1000
-LIMIT = 60.0
+LIMIT = 200.0
 """Seconds after which a test that waits in vain fails."""
 
 

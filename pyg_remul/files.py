@@ -1,14 +1,50 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, by one process at a time."""
 
 from __future__ import annotations
 
+import glob
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-__all__ = ["replacing", "write_text"]
+from filelock import FileLock, Timeout
+
+__all__ = ["locked", "remove_leftovers", "replacing", "write_text"]
+
+PATIENCE = 5.0
+"""Seconds that a process waits for another before it says so."""
+
+_LOGGER = logging.getLogger(__name__)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Lets one process at a time prepare a file; the others wait for it.
+
+    The lock is the operating system's, which releases it when its holder dies. Its empty file
+    ``.NAME.lock`` stays, for removing it could let two processes in.
+
+    Args:
+        path: The file; its folder is made if need be.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder, locked(Path(folder) / "a.txt"):
+        ...     os.listdir(folder)
+        ['.a.txt.lock']
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        held = lock.acquire(timeout=PATIENCE)
+    except Timeout:
+        _LOGGER.warning("Waiting for the process that prepares %s.", path)
+        held = lock.acquire()
+    with held:
+        yield
 
 
 @contextmanager
@@ -36,6 +72,17 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Removes the temporary files of writers that were killed; only for the holder of its lock.
+
+    Args:
+        path: What they were writing.
+    """
+    pattern = f".{glob.escape(path.stem)}.{'[0-9a-f]' * 32}{glob.escape(path.suffix)}"
+    for leftover in path.parent.glob(pattern):
+        leftover.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -11,7 +11,7 @@ import torch
 
 from pyg_remul import SO3
 from pyg_remul.datasets import MoCap
-from pyg_remul.datasets._mocap_files import MOTIONS, published_split
+from pyg_remul.datasets._mocap_splits import MOTIONS, published_split
 from pyg_remul.transforms import RandomRotation
 
 PARENTS = {6: 0, 11: 0, 17: 13, 24: 13, 23: 20, 30: 27}

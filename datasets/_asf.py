@@ -132,7 +132,10 @@ def _read_root(block: _Block) -> Bone:
             raise FormatError(line, f"a root with a `{keyword}` other than zero is not supported")
     line, tokens = _field(begin, fields, "axis", 1)
     order = _choice(line, tokens[0].upper(), _ORDERS)
-    dof = _read_dof(*_field(begin, fields, "order"), _TRANSLATIONS + _ROTATIONS)
+    line, tokens = _field(begin, fields, "order")
+    if not tokens:
+        raise FormatError(line, "`order` takes at least 1 value, got 0")
+    dof = _read_dof(line, tokens, _TRANSLATIONS + _ROTATIONS)
     return Bone(ROOT, -1, (0.0, 0.0, 0.0), 0.0, (0.0, 0.0, 0.0), order, dof)
 
 

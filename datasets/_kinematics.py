@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import torch
@@ -64,13 +65,22 @@ def forward_kinematics(skeleton: Skeleton, motion: Motion, *, units: str = "asf"
 
 def _positions(skeleton: Skeleton, values: Tensor) -> Tensor:
     """Follows the tree from the root."""
-    frames = _rest_frames(skeleton)
-    turns = (frames @ _turns(skeleton, values) @ frames.mT).unbind(1)
+    turns = _turns(skeleton, values)
     offsets = skeleton.lengths[:, None] * skeleton.directions
-    rotations, positions = [turns[0]], [_translation(skeleton, values)]
-    for turn, offset, parent in zip(turns[1:], offsets[1:], skeleton.parents[1:], strict=True):
-        rotations.append(rotations[parent] @ turn)
-        positions.append(positions[parent] + rotations[-1] @ offset)
+    rotations: list[Tensor] = []
+    positions: list[Tensor] = []
+    start = 0
+    for bone, offset in zip(skeleton.bones, offsets, strict=True):
+        is_root = bone.parent < 0
+        rotation = _AXES.expand(len(values), 3, 3) if is_root else rotations[bone.parent]
+        # What is applied first stands last in the product.
+        for place in reversed(range(len(bone.dof))):
+            if bone.dof[place][0] == "R":
+                rotation = rotation @ turns[start + place]
+        start += len(bone.dof)
+        rotations.append(rotation)
+        position = _translation(skeleton, values) if is_root else positions[bone.parent]
+        positions.append(position + rotation @ offset)
     return torch.stack(positions, dim=1)
 
 
@@ -85,30 +95,33 @@ def _translation(skeleton: Skeleton, values: Tensor) -> Tensor:
 
 
 def _turns(skeleton: Skeleton, values: Tensor) -> Tensor:
-    """The rotation of each bone in its own frame, shape ``[F, joints, 3, 3]``."""
-    axes = torch.zeros(3, len(skeleton.bones), dtype=torch.long)
-    # A further column of zeros serves the rotations that a bone does not have.
-    columns = torch.full_like(axes, values.size(1))
-    start = 0
-    for joint, bone in enumerate(skeleton.bones):
-        rotations = [(i, token) for i, token in enumerate(bone.dof) if token[0] == "R"]
-        for rank, (place, token) in enumerate(rotations):
-            axes[rank, joint], columns[rank, joint] = "XYZ".index(token[1]), start + place
-        start += len(bone.dof)
-    angles = torch.cat([values, torch.zeros_like(values[:, :1])], dim=1)[:, columns]
-    return _compose(axes, angles)
+    r"""The rotation of each channel, shape ``[channels, F, 3, 3]``; a translation's is of no use.
+
+    :math:`C R(\theta) C^{-1}` turns about the fixed axis :math:`C e`, and a rotation about a fixed
+    axis is linear in 1, the sine and the cosine of its angle.
+    """
+    axes = _turning_axes(skeleton)
+    none, quarter, half = (
+        axis_angle_rotation(axes, torch.full((len(axes),), angle, dtype=torch.float64))
+        for angle in (0.0, math.pi / 2, math.pi)
+    )
+    middle, cosine = (none + half) / 2, (none - half) / 2
+    basis = torch.stack([middle, quarter - middle, cosine], dim=1).flatten(2)
+    angles = values.T.double()
+    parts = torch.stack([torch.ones_like(angles), angles.sin(), angles.cos()], dim=-1)
+    return (parts @ basis).unflatten(-1, (3, 3))
 
 
-def _rest_frames(skeleton: Skeleton) -> Tensor:
-    """The frame in which each bone turns, shape ``[joints, 3, 3]``."""
-    axes = torch.tensor([["XYZ".index(a) for a in bone.axis_order] for bone in skeleton.bones]).T
-    angles = torch.tensor([bone.axis for bone in skeleton.bones], dtype=torch.float64).T
-    return _compose(axes, angles.gather(0, axes)[None])[0]
-
-
-def _compose(axes: Tensor, angles: Tensor) -> Tensor:
-    """Turns about three axes in turn: axes ``[3, J]``, angles ``[F, 3, J]`` to ``[F, J, 3, 3]``."""
-    vectors = _AXES[axes].expand(*angles.shape, 3)
-    turns = axis_angle_rotation(vectors.flatten(0, -2), angles.flatten())
-    first, second, third = turns.unflatten(0, angles.shape).unbind(1)
-    return third @ second @ first
+def _turning_axes(skeleton: Skeleton) -> Tensor:
+    """The axis about which each channel turns in the rest pose, shape ``[channels, 3]``."""
+    order = torch.tensor([["XYZ".index(a) for a in bone.axis_order] for bone in skeleton.bones])
+    angles = torch.tensor([bone.axis for bone in skeleton.bones], dtype=torch.float64)
+    turns = axis_angle_rotation(_AXES[order].flatten(0, 1), angles.gather(1, order).flatten())
+    first, second, third = turns.unflatten(0, (-1, 3)).unbind(1)
+    frames = third @ second @ first
+    channels = [
+        (joint, "XYZ".index(token[1]))
+        for joint, bone in enumerate(skeleton.bones)
+        for token in bone.dof
+    ]
+    return torch.stack([frames[joint, :, axis] for joint, axis in channels])

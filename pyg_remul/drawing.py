@@ -19,68 +19,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from pyg_remul.checks import check_choice, check_numbers
+from pyg_remul.checks import check_choice, check_integers
 from pyg_remul.figures import BLUE, GREY, ORANGE
 from pyg_remul.files import replacing
+from pyg_remul.views import View
 
-__all__ = ["GraphArtist", "View", "animate_graphs", "draw_graph"]
+__all__ = ["GraphArtist", "animate_graphs", "draw_graph"]
 
-# For each upward axis, the horizontal axes that point to the right and away from the viewer.
-_HORIZONTAL: Final = {"x": (1, 2), "y": (2, 0), "z": (0, 1)}
+_SIDE: Final = View()
 _WRITERS: Final[dict[str, type[PillowWriter] | type[FFMpegWriter]]] = {
     ".gif": PillowWriter,
     ".mp4": FFMpegWriter,
 }
 _HEIGHT, _MAX_WIDTH, _DPI = 4.0, 9.0, 100
-
-
-@dataclass(frozen=True)
-class View:
-    """Where a parallel projection looks from.
-
-    With ``up="y"``, z points to the right and the viewer looks along x; with ``"z"``, x to the
-    right and along y; with ``"x"``, y to the right and along z.
-
-    Args:
-        up: The axis that points up.
-        azimuth: Degrees by which the viewer walks round the vertical axis, to the left.
-        elevation: Degrees by which the viewer looks down from above.
-    """
-
-    up: str = "y"
-    azimuth: float = 0.0
-    elevation: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_choice("up", self.up, _HORIZONTAL)
-        check_numbers("any", azimuth=self.azimuth, elevation=self.elevation)
-
-    def project(self, pos: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Projects points.
-
-        Args:
-            pos: Points, shape ``[..., 3]``.
-
-        Returns:
-            Their coordinates to the right and upwards, ``[..., 2]``, and their depth, ``[...]``,
-            which grows away from the viewer.
-
-        Example:
-            >>> View(up="z").project(torch.tensor([[1.0, 2.0, 3.0]]))
-            (array([[1., 3.]]), array([2.]))
-        """
-        azimuth, elevation = np.radians([self.azimuth, self.elevation])
-        right, away, up = np.eye(3)[[*_HORIZONTAL[self.up], "xyz".index(self.up)]]
-        right, away = (
-            np.cos(azimuth) * right + np.sin(azimuth) * away,
-            np.cos(azimuth) * away - np.sin(azimuth) * right,
-        )
-        up, away = (
-            np.cos(elevation) * up + np.sin(elevation) * away,
-            np.cos(elevation) * away - np.sin(elevation) * up,
-        )
-        points = pos.detach().cpu().double().numpy()
-        return points @ np.stack([right, up], axis=1), points @ away
 
 
 @dataclass(frozen=True)
@@ -108,7 +59,7 @@ class GraphArtist:
             pos: Their positions, shape ``[N, 3]``.
         """
         points, _ = self.view.project(pos)
-        self.edges.set_segments(points[self.edge_index.T])
+        self.edges.set_segments(list(points[self.edge_index.T]))
         self.nodes.set_offsets(points[self.order])
 
 
@@ -117,7 +68,7 @@ def draw_graph(
     pos: Tensor,
     edge_index: Tensor,
     *,
-    view: View = View(),  # noqa: B008
+    view: View = _SIDE,
     color: str = BLUE,
     node_colors: Sequence[Any] | None = None,
     node_sizes: float | Sequence[float] = 12.0,
@@ -185,7 +136,7 @@ def animate_graphs(
     target: Tensor,
     prediction: Tensor | None = None,
     *,
-    fps: float = 30.0,
+    fps: int = 30,
     up: str = "y",
     azimuth: float = 25.0,
     elevation: float = 0.0,
@@ -220,7 +171,7 @@ def animate_graphs(
             f"`prediction` must have the shape of `target`, {list(target.shape)}, got "
             f"{list(prediction.shape)}."
         )
-    check_numbers(fps=fps)
+    check_integers(fps=fps)
     writer = _make_writer(path, fps)
     sequences = {"target": target} | ({} if prediction is None else {"prediction": prediction})
     figure, artists, counter = _set_scene(sequences, edge_index, View(up, azimuth, elevation))
@@ -232,7 +183,7 @@ def animate_graphs(
             writer.grab_frame()
 
 
-def _make_writer(path: Path, fps: float) -> PillowWriter | FFMpegWriter:
+def _make_writer(path: Path, fps: int) -> PillowWriter | FFMpegWriter:
     check_choice("path", path.suffix, _WRITERS)
     writer = _WRITERS[path.suffix]
     if not writer.isAvailable():

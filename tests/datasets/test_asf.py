@@ -136,6 +136,7 @@ def test_orders_are_kept(tmp_path: Path) -> None:
         ("orientation 0 0 0", "orientation 9 0 0", "line 14: a root with a `orientation` other"),
         ("axis XYZ\n   pos", "axis XXY\n   pos", "line 12: 'XXY' is none of XYZ, XZY"),
         ("order TX TY", "order TX TX", "line 11: a degree of freedom appears twice"),
+        ("order TX TY TZ RX RY RZ", "order", "line 11: `order` takes at least 1 value"),
         ("order TX", "order QX", "line 11: 'QX' is none of TX"),
         ("     name spine\n", "", "line 16: `name` is missing"),
         ("name spine", "name", "line 18: `name` takes 1 values, got 0"),

@@ -41,7 +41,7 @@ class Recordings:
     """What a source holds.
 
     Attributes:
-        bones: Pairs of child and parent, shape ``[N - 1, 2]``.
+        bones: Pairs of joints, shape ``[N - 1, 2]``.
         trials: For each trial the positions of joints in ASF units, ``[frames, N, 3]`` in float64.
         frames: The input frames of each split and trial.
         metres: The length of an ASF unit.
@@ -153,8 +153,7 @@ class CMUSource(Source):
             positions = forward_kinematics(skeleton, read_amc(path, skeleton))
             usual = self.subject == self.preset.subject
             trials[trial] = positions[self.preset.skipped.get(trial, 0) if usual else 0 :]
-        bones = skeleton.edge_index.flip(0).T
-        return Recordings(bones, trials, self._split(trials), skeleton.metres)
+        return Recordings(skeleton.edge_index.T, trials, self._split(trials), skeleton.metres)
 
     def _obtain(self, numbers: Sequence[int]) -> SubjectFiles:
         """The files of the trials that were asked for, or else of those that there are."""

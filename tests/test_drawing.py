@@ -96,6 +96,7 @@ def test_a_label_is_for_the_legend(axes, pos):
 
 
 def test_a_moved_graph_is_where_it_would_have_been_drawn(axes, pos):
+    pos[:, 0] = torch.tensor([0.0, 2.0, 1.0, 3.0])  # the depth
     other = pos * torch.tensor([1.0, 1.0, 2.0])
     moved, drawn = (draw_graph(axes, p, PATH) for p in (pos, other))
     moved.move(other)

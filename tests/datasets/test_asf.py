@@ -32,6 +32,11 @@ def test_bones_are_in_depth_first_order(tmp_path: Path) -> None:
     assert skeleton.parents == (-1, 0, 1, 0, 0)
 
 
+def test_children_keep_their_order_at_any_depth(tmp_path: Path) -> None:
+    skeleton = read_tree(tmp_path, "abcde", "root a", "a c b e", "b d")
+    assert "".join(skeleton.joints[1:]) == "acbde"
+
+
 def test_a_skeleton_holds_what_the_file_says(tmp_path: Path) -> None:
     skeleton = read(tmp_path, ASF)
     spine = skeleton.bones[4]

@@ -1,95 +1,27 @@
-"""The published motion-capture files: what they hold and how they were split."""
+"""The published motion-capture files."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from pyg_remul.datasets._mocap_splits import Preset
 from pyg_remul.datasets._pickles import load_arrays
 
-__all__ = ["MOTIONS", "Motion", "published_split", "read_motion", "skeleton_graph"]
+__all__ = ["read_motion", "skeleton_graph"]
 
 NUM_JOINTS = 31
-SPLIT_SEED = 100
 
 
-@dataclass(frozen=True)
-class Motion:
-    """One published file.
-
-    Args:
-        file: Its name.
-        md5: Its MD5 sum, where known.
-        window: Inputs are among the first ``window`` frames of a trial.
-        picks: Frames drawn from each trial.
-        trials: The trials of each split, by their index in the file, in the order of the draws.
-    """
-
-    file: str
-    md5: str | None
-    window: int
-    picks: int
-    trials: Mapping[str, tuple[int, ...]]
-
-
-MOTIONS: Final[dict[str, Motion]] = {
-    "run": Motion(
-        file="motion_run.pkl",
-        md5="424f478d87ecc89e4ea360e461af29fd",
-        window=90,
-        picks=80,
-        trials={"train": (1, 2, 5, 6, 10), "val": (0, 4, 9), "test": (3, 7, 8)},
-    ),
-    "walk": Motion(
-        file="motion.pkl",
-        md5=None,
-        window=300,
-        picks=100,
-        trials={
-            "train": (20, 1, 17, 13, 14, 9, 4, 2, 7, 5, 16),
-            "val": (3, 8, 11, 12, 15, 18),
-            "test": (6, 19, 21, 0, 22, 10),
-        },
-    ),
-}
-
-
-def published_split(motion: Motion) -> dict[str, dict[int, NDArray[np.int64]]]:
-    """Draws the frames of each trial of each split exactly as the published split files have them.
-
-    Args:
-        motion: Which file.
-
-    Returns:
-        For each split and trial, the input frames in the order of their draw.
-
-    Example:
-        >>> published_split(MOTIONS["run"])["train"][1][:3]
-        array([57, 61, 26])
-    """
-    random = np.random.RandomState(SPLIT_SEED)
-    return {
-        split: {
-            trial: random.choice(np.arange(motion.window), motion.picks, replace=False)
-            for trial in trials
-        }
-        for split, trials in motion.trials.items()
-    }
-
-
-def read_motion(path: Path, motion: Motion) -> tuple[Tensor, list[Tensor]]:
+def read_motion(path: Path, preset: Preset) -> tuple[Tensor, list[Tensor]]:
     """Reads and checks a file.
 
     Args:
         path: Where it is.
-        motion: What it should hold.
+        preset: What it should hold.
 
     Returns:
         The bones as pairs of child and parent, shape ``[30, 2]``, and for each trial the joints'
@@ -102,24 +34,25 @@ def read_motion(path: Path, motion: Motion) -> tuple[Tensor, list[Tensor]]:
     if not isinstance(content, tuple) or len(content) != 2:
         raise _refusal(path, "it is not a pair of bones and trials")
     bones, trials = content
-    return _check_bones(path, bones), _check_trials(path, trials, motion)
+    return _check_bones(path, bones), _check_trials(path, trials, preset)
 
 
 def skeleton_graph(bones: Tensor, hops: int) -> tuple[Tensor, Tensor]:
     """Connects joints that are one bone apart and, with two hops, those that are two apart.
 
     Args:
-        bones: Pairs of joints, shape ``[30, 2]``.
+        bones: Pairs of joints that make up a tree, shape ``[N - 1, 2]``.
         hops: 1 or 2.
 
     Returns:
         ``edge_index`` ``[2, E]``, both directions, and the hops of each edge, ``[E, 1]`` in
         float32; edges of one hop come first.
     """
-    near = torch.zeros(NUM_JOINTS, NUM_JOINTS)
+    num_joints = len(bones) + 1
+    near = torch.zeros(num_joints, num_joints)
     near[bones[:, 0], bones[:, 1]] = near[bones[:, 1], bones[:, 0]] = 1
     # Two bones away from a joint of a tree lie no neighbours, and the joint itself.
-    far = ((near @ near) > 0) & ~torch.eye(NUM_JOINTS, dtype=torch.bool)
+    far = ((near @ near) > 0) & ~torch.eye(num_joints, dtype=torch.bool)
     indices = [near.nonzero().T, far.nonzero().T][:hops]
     lengths = [torch.full((index.size(1), 1), float(hop)) for hop, index in enumerate(indices, 1)]
     return torch.cat(indices, dim=1), torch.cat(lengths)
@@ -140,8 +73,8 @@ def _check_bones(path: Path, bones: object) -> Tensor:
     return torch.from_numpy(pairs.astype(np.int64))
 
 
-def _check_trials(path: Path, trials: object, motion: Motion) -> list[Tensor]:
-    wanted = [trial for split in motion.trials.values() for trial in split]
+def _check_trials(path: Path, trials: object, preset: Preset) -> list[Tensor]:
+    wanted = [trial for split in preset.trials.values() for trial in split]
     if not isinstance(trials, list) or len(trials) <= max(wanted):
         found = len(trials) if isinstance(trials, list) else "none"
         raise _refusal(path, f"the split needs {max(wanted) + 1} trials, of which it has {found}")
@@ -155,11 +88,11 @@ def _check_trials(path: Path, trials: object, motion: Motion) -> list[Tensor]:
         if not np.isfinite(trial).all():
             raise _refusal(path, f"trial {index} has values that are not finite")
         # The velocity of the last frame of the window takes one frame more.
-        if index in wanted and len(trial) <= motion.window:
+        if index in wanted and len(trial) <= preset.window:
             raise _refusal(
                 path,
                 f"trial {index} has {len(trial)} frames, of which the split needs "
-                f"{motion.window + 1}",
+                f"{preset.window + 1}",
             )
     return [torch.from_numpy(np.array(trial, dtype=np.float64)) for trial in trials]
 

@@ -18,7 +18,7 @@ from torch_geometric.data import Data, InMemoryDataset
 from pyg_remul.datasets._collation import Graphs, collate_graphs, separate_graphs
 from pyg_remul.files import locked, remove_leftovers, replacing
 
-__all__ = ["TensorDataset"]
+__all__ = ["TensorDataset", "raw_folder"]
 
 # To be raised whenever the same options would give other files.
 FORMAT_VERSION = 1
@@ -70,8 +70,7 @@ class TensorDataset(InMemoryDataset):
         pre_filter: Callable[..., Any] | None = None,
         force_reload: bool = False,
     ) -> None:
-        if not isinstance(root, (str, os.PathLike)):
-            raise TypeError(f"`root` must be a path, got {root!r}.")
+        raw_folder(root)
         header = {
             "format": FORMAT_VERSION,
             "dataset": type(self).__name__,
@@ -137,6 +136,20 @@ class TensorDataset(InMemoryDataset):
 
     def _is_to_process(self) -> bool:
         return self.force_reload or not all(map(os.path.exists, self.processed_paths))
+
+
+def raw_folder(root: str | os.PathLike[str]) -> Path:
+    """The folder of raw files, for datasets of which the options depend on these.
+
+    Args:
+        root: The folder of the dataset.
+
+    Raises:
+        TypeError: If it is no path.
+    """
+    if not isinstance(root, (str, os.PathLike)):
+        raise TypeError(f"`root` must be a path, got {root!r}.")
+    return Path(root).expanduser() / "raw"
 
 
 def _name(function: object) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -12,17 +11,13 @@ from torch import Tensor
 
 from pyg_remul.checks import check_choice, check_integers
 from pyg_remul.datasets._collation import Graphs, collate_graphs, separate_graphs, stack_graphs
-from pyg_remul.datasets._download import fetch_file
-from pyg_remul.datasets._mocap_files import MOTIONS, published_split, read_motion, skeleton_graph
-from pyg_remul.datasets._storage import TensorDataset
+from pyg_remul.datasets._mocap_files import skeleton_graph
+from pyg_remul.datasets._mocap_sources import Recordings, Trials, choose_source
+from pyg_remul.datasets._mocap_splits import MOTIONS, SPLITS
+from pyg_remul.datasets._storage import TensorDataset, raw_folder
 from pyg_remul.transforms import SubtractCenterOfMass
 
 __all__ = ["MoCap"]
-
-URL = (
-    "https://raw.githubusercontent.com/hanjq17/EGHN/"
-    "2152b979aa5034cbb372933c6f921ce020bd66bc/motion/dataset/"
-)
 
 
 class MoCap(TensorDataset):
@@ -36,10 +31,14 @@ class MoCap(TensorDataset):
     <https://arxiv.org/abs/2202.10643>`_ and `REMUL <https://arxiv.org/abs/2410.17878>`_.
 
     The recordings are those of subjects 9 (running) and 35 (walking) of the CMU Graphics Lab Motion
-    Capture Database, as processed by the authors of EGHN, from whose `repository
-    <https://github.com/hanjq17/EGHN>`_ they are downloaded. CMU gives them free for all uses and
-    asks to say: "The data used in this project was obtained from mocap.cs.cmu.edu. The database was
-    created with funding from NSF EIA-0196217."
+    Capture Database, or of any other. CMU gives them free for all uses and asks to say: "The data
+    used in this project was obtained from mocap.cs.cmu.edu. The database was created with funding
+    from NSF EIA-0196217." There are two sources:
+
+    * ``"published"``: positions as processed by the authors of EGHN, from whose `repository
+      <https://github.com/hanjq17/EGHN>`_ they are downloaded, with the published split.
+    * ``"asf"``: CMU's own files such as ``35.asf`` and ``35_01.amc``, in one folder anywhere under
+      ``raw/``. What is there is taken; if nothing is, the motion's trials are downloaded.
 
     A trial belongs to one split. Some of its first frames are drawn, the same as in the published
     split files, and the first of these, in equal shares, make up ``max_samples``:
@@ -55,18 +54,31 @@ class MoCap(TensorDataset):
     ``walk`` ``test``  6      300          100   600             600
     ======== ========= ====== ============ ===== =============== ======
 
-    On the test split of running, in ASF units and per coordinate, the velocity has an rms of 0.33,
-    persistence a mean squared error of 89.8, and :math:`x + 30 v` one of 19.8.
+    Files of CMU are split in the same proportions, at random by trial, among trials of 121 frames
+    (run) or 331 (walk) at least. That is this project's split: the published one goes by an order
+    of trials that only the published file has. Say so with numbers from it; ``split_source`` is
+    ``"published"``, ``"pyg_remul"``, or ``"given"`` where ``trials`` is a mapping.
+
+    On the published test split of running, in ASF units and per coordinate, the velocity has an rms
+    of 0.33, persistence a mean squared error of 89.8, and :math:`x + 30 v` one of 19.8.
 
     A graph holds ``pos``, ``vel`` and ``y`` ``[31, 3]``, ``edge_index`` ``[2, E]``, ``edge_attr``
-    ``[E, 1]`` with the hops of each edge, and ``trial`` and ``frame`` ``[1]``, its place in the
-    file. There are 60 edges of one hop and 70 of two. Centred graphs also hold ``center_of_mass``
+    ``[E, 1]`` with the hops of each edge, and ``trial`` and ``frame`` ``[1]``: the index of the
+    trial in the published file, or its number at CMU, and that of the frame in the trial, from 0.
+    There are 60 edges of one hop and 70 of two. Centred graphs also hold ``center_of_mass``
     ``[1, 3]``, which added to ``y`` puts it back.
 
     Args:
-        root: Folder that holds ``raw/`` with the published file, and ``processed/``.
-        motion: ``"run"`` or ``"walk"``.
+        root: Folder that holds ``raw/`` with the recordings, and ``processed/``.
+        motion: ``"run"`` or ``"walk"``: the recordings, and how frames are drawn.
         split: ``"train"``, ``"val"`` or ``"test"``.
+        subject: Another subject of CMU.
+        trials: The numbers of the subject's trials, to be split as above, or for each split the
+            numbers of its own. What is not there is downloaded. ``None`` takes the motion's trials
+            or, of another subject, those that are there.
+        source: ``"published"`` or ``"asf"``. ``None`` takes the published file if it is there, else
+            CMU's files if they are, else downloads the published file. ``subject`` and ``trials``
+            need ``"asf"`` or ``None``.
         delta: Frames :math:`\Delta` from input to target.
         center: Move the mean of the joints' input positions to the origin, and ``y`` by the same
             shift.
@@ -81,16 +93,19 @@ class MoCap(TensorDataset):
 
     Raises:
         TypeError: If an argument is of the wrong type.
-        ValueError: If an argument is out of range, or a file is damaged or not the published one.
-        FileNotFoundError: If the published file is absent and cannot be downloaded.
+        ValueError: If an argument is out of range, trials are too short or too few, or a file is
+            damaged, malformed or not the published one.
+        FileNotFoundError: If a file is absent and cannot be downloaded.
 
     Example:
         >>> MoCap("data/mocap", "run", "test", units="m")  # doctest: +SKIP
         MoCap(240)
+        >>> walk = MoCap("data/mocap", "walk", subject=7, trials=range(1, 13))  # doctest: +SKIP
+        >>> walk.split_source  # doctest: +SKIP
+        'pyg_remul'
     """
 
     max_samples_default: ClassVar[dict[str, int]] = {"train": 200, "val": 600, "test": 600}
-    metres: ClassVar[dict[str, float]] = {"asf": 1.0, "m": 0.0254 / 0.45}
     reps: ClassVar[dict[str, str]] = {
         "pos": "point",
         "vel": "vector",
@@ -104,6 +119,9 @@ class MoCap(TensorDataset):
         motion: str = "run",
         split: str = "train",
         *,
+        subject: int | None = None,
+        trials: Trials | None = None,
+        source: str | None = None,
         delta: int = 30,
         center: bool = True,
         hops: int = 2,
@@ -115,19 +133,25 @@ class MoCap(TensorDataset):
         force_reload: bool = False,
     ) -> None:
         check_choice("motion", motion, MOTIONS)
-        check_choice("split", split, self.max_samples_default)
+        check_choice("split", split, SPLITS)
         check_integers(delta=delta)
         check_choice("hops", hops, (1, 2))
-        check_choice("units", units, self.metres)
+        check_choice("units", units, ("asf", "m"))
         self.motion, self.split = motion, split
         self.delta, self.center, self.hops, self.units = delta, center, hops, units
         self.max_samples = self.max_samples_default[split] if max_samples is None else max_samples
-        self._check_max_samples()
+        check_integers(max_samples=self.max_samples)
+        self._source = choose_source(raw_folder(root), MOTIONS[motion], source, subject, trials)
+        self.split_source = self._source.split_source
+        if self._source.given is not None:
+            self._share(len(self._source.given[split]))
         place = "centred" if center else "absolute"
+        choices = f"{self.max_samples}-delta{delta}-hops{hops}-{units}-{place}"
         super().__init__(
             root,
-            stem=f"mocap-{motion}-{split}-{self.max_samples}-delta{delta}-hops{hops}-{units}-{place}",
+            stem=f"mocap-{motion}{self._source.suffix}-{split}-{choices}",
             options={
+                **self._source.options,
                 "motion": motion,
                 "split": split,
                 "delta": delta,
@@ -142,32 +166,20 @@ class MoCap(TensorDataset):
             force_reload=force_reload,
         )
 
-    def _check_max_samples(self) -> None:
-        check_integers(max_samples=self.max_samples)
-        num_trials = len(MOTIONS[self.motion].trials[self.split])
-        if self.max_samples < num_trials:
-            raise ValueError(
-                f"`max_samples` must be at least {num_trials}, one for each trial of the split, "
-                f"got {self.max_samples}."
-            )
-
     @property
     def raw_file_names(self) -> list[str]:
-        """The published file of the motion."""
-        return [MOTIONS[self.motion].file]
+        """The published file of the motion, or the skeleton and the trials of CMU."""
+        return self._source.files
 
     def download(self) -> None:
-        """Fetches or verifies the published file; the sum of that of the run is known."""
-        motion = MOTIONS[self.motion]
-        known_hash = f"md5:{motion.md5}" if motion.md5 else None
-        fetch_file(Path(self.raw_paths[0]), [URL + motion.file], known_hash=known_hash)
+        """Fetches or verifies the raw files, as far as their sums are known."""
+        self._source.download()
 
     def build(self) -> Graphs:
         """Cuts the graphs out of the recordings."""
-        motion = MOTIONS[self.motion]
-        bones, trials = read_motion(Path(self.raw_paths[0]), motion)
-        samples = self._cut(trials)
-        edge_index, edge_attr = skeleton_graph(bones, self.hops)
+        recordings = self._source.read()
+        samples = self._cut(recordings)
+        edge_index, edge_attr = skeleton_graph(recordings.bones, self.hops)
         num = len(samples["pos"])
         data, slices = stack_graphs(
             samples
@@ -181,20 +193,30 @@ class MoCap(TensorDataset):
             data, slices = collate_graphs([centre(g) for g in separate_graphs(data, slices)])
         return data.apply(lambda x: x.float() if x.is_floating_point() else x), slices
 
-    def _cut(self, trials: list[Tensor]) -> dict[str, Tensor]:
+    def _cut(self, recordings: Recordings) -> dict[str, Tensor]:
         """All samples, along a first axis, in float64."""
-        split = published_split(MOTIONS[self.motion])[self.split]
-        share = self.max_samples // len(split)
+        split = recordings.frames[self.split]
+        scale = recordings.metres if self.units == "m" else 1.0
         samples = []
         for trial, drawn in split.items():
-            x, t = self.metres[self.units] * trials[trial], torch.from_numpy(drawn[:share])
+            x = scale * recordings.trials[trial]
+            t = torch.from_numpy(drawn[: self._share(len(split))])
             latest = len(x) - 1 - int(t.max())
             if self.delta > latest:
                 raise ValueError(
-                    f"`delta` must be at most {latest}, for trial {trial} of {self.raw_paths[0]} "
-                    f"has {len(x)} frames and frame {int(t.max())} is an input, got {self.delta}."
+                    f"`delta` must be at most {latest}, for trial {trial} has {len(x)} frames and "
+                    f"frame {int(t.max())} is an input, got {self.delta}."
                 )
             pos = x[t]
             fields = {"pos": pos, "vel": x[t + 1] - pos, "y": x[t + self.delta]}
             samples.append(fields | {"trial": torch.full((len(t), 1), trial), "frame": t[:, None]})
         return {key: torch.cat([sample[key] for sample in samples]) for key in samples[0]}
+
+    def _share(self, num_trials: int) -> int:
+        """The samples of each trial."""
+        if self.max_samples < num_trials:
+            raise ValueError(
+                f"`max_samples` must be at least {num_trials}, one for each trial of the split, "
+                f"got {self.max_samples}."
+            )
+        return self.max_samples // num_trials

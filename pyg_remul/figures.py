@@ -14,16 +14,16 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from pyg_remul.demo_results import DemoRow
 from pyg_remul.files import replacing
 
-__all__ = ["plot_demo", "save_figure"]
+__all__ = ["BLUE", "GREEN", "GREY", "ORANGE", "PINK", "plot_demo", "save_figure"]
 
 # Okabe and Ito's palette, told apart by colour-blind readers and in print.
-_BLUE, _ORANGE, _GREEN, _PINK, _GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#555555"
+BLUE, ORANGE, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#555555"
 _PANELS = {
     "mean squared error": (
-        ("id", "in distribution", _BLUE),
-        ("ood", "out of distribution", _ORANGE),
+        ("id", "in distribution", BLUE),
+        ("ood", "out of distribution", ORANGE),
     ),
-    "equivariance error": (("E", "E (Eq. 12)", _GREEN), ("E_prime", "E′ (Eq. 13)", _PINK)),
+    "equivariance error": (("E", "E (Eq. 12)", GREEN), ("E_prime", "E′ (Eq. 13)", PINK)),
 }
 _STYLES: dict[str, dict[str, Any]] = {
     "REMUL, constant β": {"marker": "o", "linestyle": "-"},
@@ -60,7 +60,7 @@ def plot_demo(rows: Sequence[DemoRow], path: Path) -> None:
         axes.grid(which="both", color="#e8e8e8", linewidth=0.5)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
-    handles = [Line2D([], [], color=_GREY, **style) for style in _STYLES.values()]
+    handles = [Line2D([], [], color=GREY, **style) for style in _STYLES.values()]
     figure.legend(handles, list(_STYLES), loc="outside lower center", ncols=4, frameon=False)
     save_figure(figure, path)
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from pyg_remul.datasets._mocap_files import MOTIONS
+from pyg_remul.datasets._mocap_splits import MOTIONS
 
 settings.register_profile("laws", deadline=None, derandomize=True, database=None, max_examples=15)
 settings.load_profile("laws")

@@ -11,8 +11,8 @@ import torch
 from server import reply, serving
 
 from pyg_remul import SO3
-from pyg_remul.datasets import MoCap, _download, mocap
-from pyg_remul.datasets._mocap_files import MOTIONS, published_split
+from pyg_remul.datasets import MoCap, _download, _mocap_sources
+from pyg_remul.datasets._mocap_splits import MOTIONS, published_split
 from pyg_remul.transforms import RandomRotation
 
 PARENTS = {6: 0, 11: 0, 17: 13, 24: 13, 23: 20, 30: 27}
@@ -242,7 +242,7 @@ def test_the_download_of_the_run_is_verified(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serving(reply(b"other")) as server:
-        monkeypatch.setattr(mocap, "URL", server.url + "/")
+        monkeypatch.setattr(_mocap_sources, "URL", server.url + "/")
         with pytest.raises(FileNotFoundError, match=f"its MD5 sum is .*, not {MOTIONS['run'].md5}"):
             MoCap(tmp_path)
     assert not (tmp_path / "raw" / "motion_run.pkl").exists()
@@ -262,7 +262,7 @@ def test_later_damage_of_a_downloaded_walk_is_detected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serving(reply(pickle.dumps((BONES, recording("walk"))))) as server:
-        monkeypatch.setattr(mocap, "URL", server.url + "/")
+        monkeypatch.setattr(_mocap_sources, "URL", server.url + "/")
         assert len(MoCap(tmp_path, "walk")) == 198
         path = tmp_path / "raw" / "motion.pkl"
         path.write_bytes(path.read_bytes()[:-1])

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from pyg_remul.datasets._mocap_files import MOTIONS, published_split, read_motion, skeleton_graph
-from pyg_remul.datasets._pickles import load_arrays
+from pyg_remul.datasets._mocap_files import read_motion, skeleton_graph
+from pyg_remul.datasets._mocap_splits import MOTIONS
 
 PARENTS = {6: 0, 11: 0, 17: 13, 24: 13, 23: 20, 30: 27}
 BONES = [[child, PARENTS.get(child, child - 1)] for child in range(1, 31)]
@@ -35,39 +35,6 @@ def published_folder() -> Path:
     if folder is None:
         pytest.skip("PYG_REMUL_DATA does not name a folder with the published files")
     return Path(folder)
-
-
-@pytest.mark.parametrize("motion", ["run", "walk"])
-def test_no_trial_is_in_two_splits(motion: str) -> None:
-    chosen = [trial for split in MOTIONS[motion].trials.values() for trial in split]
-    assert len(set(chosen)) == len(chosen)
-
-
-@pytest.mark.parametrize(("motion", "picks", "window"), [("run", 80, 90), ("walk", 100, 300)])
-def test_splits_draw_distinct_frames_of_the_window(motion: str, picks: int, window: int) -> None:
-    for split in published_split(MOTIONS[motion]).values():
-        for frames in split.values():
-            assert len(set(frames.tolist())) == picks
-            assert 0 <= frames.min() <= frames.max() < window
-
-
-def test_splits_do_not_touch_the_global_generator() -> None:
-    before = np.random.get_state()[1].copy()  # noqa: NPY002
-    published_split(RUN)
-    assert np.array_equal(np.random.get_state()[1], before)  # noqa: NPY002
-
-
-@pytest.mark.dataset
-@pytest.mark.parametrize(
-    ("motion", "file"), [("run", "mocap/run/split_run.pkl"), ("walk", "mocap/walk/split.pkl")]
-)
-def test_splits_are_the_published_ones(motion: str, file: str) -> None:
-    published = load_arrays(published_folder() / file)
-    ours = published_split(MOTIONS[motion])
-    for theirs, split in zip(published, ("train", "val", "test"), strict=True):
-        assert list(theirs) == list(ours[split])
-        for trial, frames in theirs.items():
-            assert np.array_equal(frames, ours[split][trial])
 
 
 @pytest.mark.dataset

@@ -1,11 +1,7 @@
-"""Draws the pictures of the dataset pages.
-
-Run: python docs/datasets/pictures.py nbody
-"""
+"""Draws the picture of the N-body page: `python docs/datasets/nbody.py`."""
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,12 +18,12 @@ from pyg_remul.datasets import NBody
 from pyg_remul.datasets.nbody_simulator import Systems, trajectories
 from pyg_remul.figures import save_figure
 
-FOLDER = Path(__file__).parent
+PICTURE = Path(__file__).with_suffix(".png")
 # Okabe and Ito's palette, told apart by colour-blind readers and in print.
 STAR, PLANETS, PALE = "#E69F00", ("#0072B2", "#D55E00", "#009E73"), "#b0b0b0"
 
 
-def nbody(path: Path = FOLDER / "nbody.png") -> None:
+def main(path: Path = PICTURE) -> None:
     """Draws systems in their plane, and one of them turned as in the test out of distribution."""
     with TemporaryDirectory() as root:
         flat = NBody(root, "ood", num_samples=4, degrees=0, progress=False)
@@ -85,16 +81,6 @@ def _positions(graph: Data, num_steps: int) -> NDArray[np.float64]:
     """Frames ``[T, n, 3]``, from a graph's own positions and velocities."""
     start = Systems(*(graph[key].double()[None] for key in ("mass", "pos", "vel")))
     return trajectories(start, num_steps, 0.001, num_frames=101).pos[0].numpy()
-
-
-def main() -> None:
-    """Draws the pictures named on the command line, all by default."""
-    pictures = {"nbody": nbody}
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", nargs="?", choices=pictures, help="all by default")
-    name = parser.parse_args().name
-    for draw in pictures.values() if name is None else [pictures[name]]:
-        draw()
 
 
 if __name__ == "__main__":

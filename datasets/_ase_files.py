@@ -76,7 +76,8 @@ def import_trajectory(
 
 def _name(trajectory: Trajectory) -> str:
     if isinstance(trajectory, Sequence) and not isinstance(trajectory, str):
-        return str(trajectory[0].get_chemical_formula("hill"))
+        first: Any = trajectory[0]
+        return str(first.get_chemical_formula("hill"))
     return re.sub(r"[^\w.+-]+", "_", Path(trajectory).stem).lstrip(".+-")
 
 

@@ -18,7 +18,7 @@ __all__ = ["molecular_graph", "read_labels", "read_positions"]
 
 MEMBERS: Final[dict[str, str]] = {"energy": "E", "force": "F"}
 BOND_LENGTH = 1.6
-"""Atoms closer than this, in A, count as bonded."""
+"""Atoms closer than this, in A, count as bonded, unless both are hydrogen, as in water."""
 
 
 def read_positions(
@@ -98,7 +98,9 @@ def molecular_graph(pos: Tensor, z: Tensor) -> dict[str, Tensor]:
         >>> water["edge_attr"][0].tolist()
         [8.0, 1.0, 1.0]
     """
-    edge_index, hops = hop_graph(torch.cdist(pos, pos) < BOND_LENGTH)
+    heavy = z > 1
+    near = (torch.cdist(pos, pos) < BOND_LENGTH) & (heavy[:, None] | heavy)
+    edge_index, hops = hop_graph(near)
     ends = z[edge_index.flip(0)].T.float()
     return {
         "z": z,

@@ -60,11 +60,12 @@ class MD17Trajectory(TensorDataset):
 
     A graph holds ``pos``, ``vel`` and ``y`` ``[N, 3]``; the atomic numbers ``z`` ``[N]`` and
     ``charge`` ``[N, 1]``, :math:`z / z_{\max}`; ``edge_index`` ``[2, E]`` with the pairs of atoms
-    that are one or two bonds apart, where atoms closer than 1.6 A in the first frame are bonded;
-    ``edge_attr`` ``[E, 3]``, for an edge from j to i :math:`(z_i, z_j, \text{hops})`; and ``frame``
-    ``[1]``. Centred graphs also hold ``center_of_mass`` ``[1, 3]``, which added to ``y`` puts it
-    back. On request, of the frame :math:`t`: ``energy`` ``[1, 1]`` in kcal/mol, in float64 as it is
-    large, and ``force`` ``[N, 3]`` in kcal/mol/A. (ASE has eV; 1 eV is 23.06 kcal/mol.)
+    that are one or two bonds apart, where atoms closer than 1.6 A in the first frame are bonded,
+    unless both are hydrogen; ``edge_attr`` ``[E, 3]``, for an edge from j to i :math:`(z_i, z_j,
+    \text{hops})`; and ``frame`` ``[1]``. Centred graphs also hold ``center_of_mass`` ``[1, 3]``,
+    which added to ``y`` puts it back. On request, of the frame :math:`t`: ``energy`` ``[1, 1]`` in
+    kcal/mol, in float64 as it is large, and ``force`` ``[N, 3]`` in kcal/mol/A. (ASE has eV; 1 eV
+    is 23.06 kcal/mol.)
 
     Note:
         Sources disagree on :math:`\Delta`. REMUL states 5000, which GMN's README calls a misprint

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pyg_remul.datasets._hops import hop_graph
 from pyg_remul.datasets._mocap_splits import Preset
 from pyg_remul.datasets._pickles import load_arrays
 
@@ -48,14 +49,9 @@ def skeleton_graph(bones: Tensor, hops: int) -> tuple[Tensor, Tensor]:
         ``edge_index`` ``[2, E]``, both directions, and the hops of each edge, ``[E, 1]`` in
         float32; edges of one hop come first.
     """
-    num_joints = len(bones) + 1
-    near = torch.zeros(num_joints, num_joints)
-    near[bones[:, 0], bones[:, 1]] = near[bones[:, 1], bones[:, 0]] = 1
-    # Two bones away from a joint of a tree lie no neighbours, and the joint itself.
-    far = ((near @ near) > 0) & ~torch.eye(num_joints, dtype=torch.bool)
-    indices = [near.nonzero().T, far.nonzero().T][:hops]
-    lengths = [torch.full((index.size(1), 1), float(hop)) for hop, index in enumerate(indices, 1)]
-    return torch.cat(indices, dim=1), torch.cat(lengths)
+    near = torch.zeros(len(bones) + 1, len(bones) + 1, dtype=torch.bool)
+    near[bones[:, 0], bones[:, 1]] = near[bones[:, 1], bones[:, 0]] = True
+    return hop_graph(near, hops)
 
 
 def _check_bones(path: Path, bones: object) -> Tensor:

@@ -1,0 +1,72 @@
+"""Time and memory of reading a trajectory of the size of MD17's largest, malonaldehyde.
+
+Run: python benchmarks/trajectory.py (makes a file of 0.4 GB in a temporary folder)
+"""
+
+from __future__ import annotations
+
+import resource
+import time
+from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from zipfile import ZIP_DEFLATED, ZipFile
+
+import numpy as np
+from numpy.lib import format as npy
+
+from pyg_remul.datasets import MD17Trajectory
+
+NUM_FRAMES, BLOCK = 993_237, 20_000
+Z = np.array([8, 6, 6, 6, 8, 1, 1, 1, 1], dtype=np.uint8)
+
+
+def write(path: Path) -> None:
+    """Writes noise in place of a molecule, compressed as the published files are."""
+    random = np.random.default_rng(0)
+    path.parent.mkdir(parents=True)
+    with ZipFile(path, "w", ZIP_DEFLATED, compresslevel=1) as archive:
+        with archive.open("z.npy", "w") as file:
+            np.save(file, Z)
+        for member, row in (("R", (9, 3)), ("E", (1,)), ("F", (9, 3))):
+            header = {"descr": "<f8", "fortran_order": False, "shape": (NUM_FRAMES, *row)}
+            with archive.open(f"{member}.npy", "w", force_zip64=True) as file:
+                npy.write_array_header_1_0(file, header)
+                for start in range(0, NUM_FRAMES, BLOCK):
+                    shape = (min(BLOCK, NUM_FRAMES - start), *row)
+                    file.write(random.normal(size=shape).round(8).tobytes())
+
+
+def peak() -> float:
+    """The most memory that this process has held so far, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def read(root: str, how: str) -> None:
+    """Reads the file in this process and prints what it took."""
+    before, start = peak(), time.perf_counter()
+    match how:
+        case "training graphs":
+            MD17Trajectory(root, "malonaldehyde", progress=False)
+        case "test graphs of all atoms, with forces":
+            options = {"energy": True, "force": True, "heavy": False}
+            MD17Trajectory(root, "malonaldehyde", "test", progress=False, **options)
+        case _:
+            with np.load(Path(root, "raw", "md17_malonaldehyde.npz")) as file:
+                file["R"]
+    seconds = time.perf_counter() - start
+    print(f"{how:40} {seconds:6.1f} s   {before:4.0f} MB before, {peak():4.0f} MB at most")
+
+
+def main() -> None:
+    """Makes the file, and reads it in a fresh process each time."""
+    with TemporaryDirectory() as root:
+        write(Path(root, "raw", "md17_malonaldehyde.npz"))
+        for how in ("training graphs", "test graphs of all atoms, with forces", "np.load of R"):
+            process = get_context("spawn").Process(target=read, args=(root, how))
+            process.start()
+            process.join()
+
+
+if __name__ == "__main__":
+    main()

@@ -96,7 +96,7 @@ class _Frames:
         if not self.num_frames:
             raise FormatError(None, "it has no frames")
         self._end(None)
-        values = torch.tensor(self.values, dtype=torch.float64).view(-1, self.num_channels)
+        values = torch.frombuffer(self.values, dtype=torch.float64).view(-1, self.num_channels)
         if self.angle == "deg":
             tokens = (token for bone in self.skeleton.bones for token in bone.dof)
             values[:, [token[0] == "R" for token in tokens]] *= math.pi / 180

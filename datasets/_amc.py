@@ -21,8 +21,8 @@ __all__ = ["read_amc"]
 
 # Characters of a file: a quarter of an hour of a recording of CMU.
 MAX_SIZE = 2**26
-# Numbers in the arrays of channels and of positions, 256 MB of them.
-MAX_VALUES = 2**25
+# Numbers in the arrays of channels and of positions, 128 MB of them: 25 minutes of CMU.
+MAX_VALUES = 2**24
 MAX_DIGITS = 9
 
 _ANGLES: Final[dict[str, Angle]] = {":DEGREES": "deg", ":RADIANS": "rad"}
@@ -96,7 +96,7 @@ class _Frames:
         if not self.num_frames:
             raise FormatError(None, "it has no frames")
         self._end(None)
-        values = torch.tensor(self.values, dtype=torch.float64).view(-1, self.num_channels)
+        values = torch.frombuffer(self.values, dtype=torch.float64).view(-1, self.num_channels)
         if self.angle == "deg":
             tokens = (token for bone in self.skeleton.bones for token in bone.dof)
             values[:, [token[0] == "R" for token in tokens]] *= math.pi / 180

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import io
 import pickle
+import pickletools
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["load_arrays"]
 
+# Bytes of a file and steps of its program; the published files take 9 MB and 2,000.
+MAX_SIZE = 2**27
+MAX_STEPS = 10**5
+
 _PLAIN = re.compile(r"[biufc]\d{1,2}")
 _NDARRAY: Final = object()
+_PUTS = {"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"}
+_GETS = {"GET", "BINGET", "LONG_BINGET"}
+# The steps that leave something that contains nothing: all else may not be used twice.
+_ATOMS = re.compile(r"\w*(UNICODE|STRING|BYTES)\w*|BYTEARRAY8|GLOBAL|STACK_GLOBAL|REDUCE")
 
 
 def load_arrays(path: str | Path) -> Any:
@@ -22,7 +32,7 @@ def load_arrays(path: str | Path) -> Any:
 
     The few functions that NumPy's own pickles name are replaced by ones that accept arrays and
     scalars of booleans and numbers, and nothing else is looked up: neither a global nor an object
-    array of the file gets to run.
+    array of the file gets to run. Time and memory are in proportion to the size of the file.
 
     Args:
         path: The file, written under NumPy 1 or 2.
@@ -31,13 +41,43 @@ def load_arrays(path: str | Path) -> Any:
         The unpickled object.
 
     Raises:
-        ValueError: If the file is truncated, is no pickle, or names any other global.
+        ValueError: If the file is truncated, is no pickle, names any other global, has containers
+            that appear twice, or is absurdly large.
     """
     with open(path, "rb") as file:
+        content = file.read(MAX_SIZE + 1)
         try:
-            return _ArrayUnpickler(file).load()
+            _check_steps(content)
+            return _ArrayUnpickler(content).load()
         except Exception as error:  # a crafted file can make the unpickler fail in any way
             raise ValueError(f"The file {path} is not a pickle of plain arrays: {error}") from error
+
+
+def _check_steps(content: bytes) -> None:
+    """Refuses programs that take far more time or memory than they are long.
+
+    Lengths beyond the end are refused by :func:`pickletools.genops`. Left to the unpickler, a few
+    bytes could ask for a memo or a frame of any size, or nest one container in itself so often that
+    to hash or print it takes for ever.
+    """
+    if len(content) > MAX_SIZE:
+        raise pickle.UnpicklingError(f"it is larger than {MAX_SIZE} bytes")
+    atoms: dict[int, bool] = {}
+    previous = ""
+    for step, (opcode, operand, _) in enumerate(pickletools.genops(content)):
+        name, argument = opcode.name, cast("int", operand)  # of the steps that are looked at
+        if step == MAX_STEPS:
+            raise pickle.UnpicklingError(f"it takes more than {MAX_STEPS} steps")
+        if name == "FRAME" and argument > len(content):
+            raise pickle.UnpicklingError("it ends within a frame")
+        if name in _PUTS:
+            place = len(atoms) if name == "MEMOIZE" else argument
+            if place > step:
+                raise pickle.UnpicklingError(f"it leaves places before {place} of its memo empty")
+            atoms[place] = _ATOMS.fullmatch(previous) is not None
+        if name == "DUP" or (name in _GETS and not atoms.get(argument)):
+            raise pickle.UnpicklingError("it has containers that appear twice")
+        previous = name
 
 
 class _DType:
@@ -58,16 +98,30 @@ class _DType:
 class _Array(np.ndarray[Any, np.dtype[Any]]):
     """An array that takes its content from nothing but a shape, a plain dtype and bytes."""
 
+    unpickler: _ArrayUnpickler
+
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         _, shape, dtype, fortran, content = state
         if not isinstance(dtype, _DType) or not isinstance(content, bytes):
             raise pickle.UnpicklingError("arrays must hold plain bytes")
+        self.unpickler.count(content)
+        del self.unpickler  # which holds the whole file
         # The stub asks for `numpy.bool`, which the method itself refuses.
         super().__setstate__((1, shape, dtype.dtype, bool(fortran), content))  # type: ignore[arg-type]
 
 
 class _ArrayUnpickler(pickle.Unpickler):
     """Hands out bound methods and one bare object, which a file can neither change nor subclass."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(io.BytesIO(content))
+        self._size, self._unfolded = len(content), 0
+
+    def count(self, content: bytes) -> None:
+        """Counts bytes that are copied, for a file may use the same ones again and again."""
+        self._unfolded += len(content)
+        if self._unfolded > 2 * self._size:
+            raise pickle.UnpicklingError("it unfolds to more than it holds")
 
     def find_class(self, module: str, name: str) -> Any:
         # NumPy 2 renamed `numpy.core`; either may have written the file.
@@ -87,7 +141,9 @@ class _ArrayUnpickler(pickle.Unpickler):
     def _reconstruct(self, kind: object, _shape: object, _code: object) -> _Array:
         if kind is not _NDARRAY:
             raise pickle.UnpicklingError("subclasses of arrays are refused")
-        return np.empty(0).view(_Array)
+        array = np.empty(0).view(_Array)
+        array.unpickler = self
+        return array
 
     def _dtype(self, code: object, _align: object = False, _copy: object = False) -> _DType:
         return _DType(code)
@@ -107,4 +163,6 @@ class _ArrayUnpickler(pickle.Unpickler):
         # How protocols 0 to 2 store bytes; other encodings would import a module each.
         if encoding != "latin1":
             raise pickle.UnpicklingError(f"the encoding {encoding!r} is refused")
-        return text.encode("latin1")
+        content = text.encode("latin1")
+        self.count(content)
+        return content

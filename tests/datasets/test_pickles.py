@@ -6,7 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from pyg_remul.datasets import _pickles
 from pyg_remul.datasets._pickles import load_arrays
 
 
@@ -122,6 +125,82 @@ def test_crafted_files_are_refused(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(ValueError, match=rf"{path.name} is not a pickle of plain arrays: ."):
         load_arrays(path)
+
+
+def nested(depth: int) -> tuple[object, ...]:
+    """A tuple that holds another twice, which does the same, and so on."""
+    value: tuple[object, ...] = ()
+    for _ in range(depth):
+        value = (value, value)
+    return value
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"]r\xff\xff\xff\x7f.", "it leaves places before 2147483647 of its memo empty"),
+        (b"\x80\x04\x95" + b"\xff" * 6 + b"\x00\x00K\x01.", "it ends within a frame"),
+        (b"\x80\x04\x8e" + b"\xff" * 5 + b"\x00\x00\x00.", "expected 1099511627775 bytes"),
+        (b"\x80\x05\x96" + b"\xff" * 5 + b"\x00\x00\x00.", "expected 1099511627775 bytes"),
+        (b"]" * 100_001, "it takes more than 100000 steps"),
+        (pickle.dumps(nested(40)), "it has containers that appear twice"),
+        (b"(lp0\n0I1\n0g0\n.", "it has containers that appear twice"),
+        (b"]2\x86.", "it has containers that appear twice"),
+        (b"]Nbp0\n0g0\n.", "it has containers that appear twice"),
+    ],
+    ids=[
+        "memo of 16 GB",
+        "frame of 256 TB",
+        "bytes of 1 TB",
+        "bytearray of 1 TB",
+        "too many steps",
+        "nested tuples",
+        "list from the memo",
+        "doubled list",
+        "list behind a detour",
+    ],
+)
+def test_bombs_are_refused(path: Path, content: bytes, reason: str) -> None:
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=reason):
+        load_arrays(path)
+
+
+def test_many_arrays_cannot_be_made_of_the_same_bytes(path: Path) -> None:
+    # The bytes of the first array, put into the memo and used for all others.
+    content = bytes(8 * 1000)
+    dtype = b"cnumpy\ndtype\n(Vf8\nI00\nI01\ntR(I3\nV>\nNNNI-1\nI-1\nI0\ntb"
+    head = RECONSTRUCT + b"(cnumpy\nndarray\n(I0\ntVb\ntR(I1\n(I1000\nt" + dtype + b"I00\n"
+    first = head + b"B" + len(content).to_bytes(4, "little") + content + b"p0\ntb"
+    path.write_bytes(b"(" + first + (head + b"g0\ntb") * 9 + b"t.")
+    with pytest.raises(ValueError, match="it unfolds to more than it holds"):
+        load_arrays(path)
+
+
+def test_a_huge_file_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_pickles, "MAX_SIZE", 1000)
+    path.write_bytes(pickle.dumps(np.zeros(1000)))
+    with pytest.raises(ValueError, match="it is larger than 1000 bytes"):
+        load_arrays(path)
+
+
+def test_arrays_do_not_keep_the_file(path: Path) -> None:
+    path.write_bytes(pickle.dumps(np.zeros(1000)))
+    assert not vars(load_arrays(path))
+
+
+@given(st.integers(0, 10**6), st.binary(max_size=4), st.integers(0, 4), st.sampled_from(range(6)))
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_spoilt_file_is_read_or_refused_by_name(
+    path: Path, start: int, inserted: bytes, size: int, protocol: int
+) -> None:
+    content = pickle.dumps([[(1, 0)], {0: np.arange(3.0)}, np.float64(1)], protocol)
+    start %= len(content)
+    path.write_bytes(content[:start] + inserted + content[start + size :])
+    try:
+        load_arrays(path)
+    except ValueError as error:
+        assert path.name in str(error)  # noqa: PT017
 
 
 @pytest.mark.parametrize("protocol", range(6))

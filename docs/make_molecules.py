@@ -99,7 +99,7 @@ def make_molecule(name: str, trials: int) -> Atoms:
 def main() -> None:
     """Makes all molecules."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--trials", type=int, default=20, help="random beginnings of each")
+    parser.add_argument("--trials", type=int, default=12, help="random beginnings of each")
     arguments = parser.parse_args()
     target = Path(__file__).parents[1] / "pyg_remul" / "molecules.xyz"
     molecules = [make_molecule(name, arguments.trials) for name in BONDS]

@@ -170,7 +170,7 @@ def _run(
 ) -> None:
     """Simulates all frames that are not stored yet, and stores them."""
     total = config.equilibrate + config.frames
-    extent = _extent(atoms.positions, dynamics.masses)
+    farthest = _MAX_GROWTH * _extent(atoms.positions, dynamics.masses)
     bar = tqdm(
         total=total,
         initial=store.num_frames,
@@ -184,9 +184,7 @@ def _run(
             states: list[State] = []
             try:
                 for frame in range(store.num_frames, total)[: config.block]:
-                    state = _next_frame(config, dynamics, state, frame)
-                    if _extent(state.positions, dynamics.masses) > _MAX_GROWTH * extent:
-                        raise _failure(config, frame, "the molecule has flown apart")
+                    state = _next_frame(config, dynamics, state, frame, farthest)
                     states.append(state)
                     bar.update()
             finally:  # also where an interruption or a failure ends the block
@@ -207,7 +205,7 @@ def _begin(
 
 
 def _next_frame(
-    config: SimulationConfig, dynamics: MolecularDynamics, state: State, frame: int
+    config: SimulationConfig, dynamics: MolecularDynamics, state: State, frame: int, farthest: float
 ) -> State:
     rng = np.random.default_rng(derive_seed(config.seed, "thermostat", frame))
     try:
@@ -215,6 +213,8 @@ def _next_frame(
             state = dynamics.step(state, rng)
     except CalculationFailed as error:
         raise _failure(config, frame, str(error)) from error
+    if not _extent(state.positions, dynamics.masses) <= farthest:  # nor is it where it is NaN
+        raise _failure(config, frame, "the molecule has flown apart")
     if frame % _STOP_EVERY == 0:
         velocities = remove_rigid_motion(state.positions, state.velocities, dynamics.masses)
         state = dataclasses.replace(state, velocities=velocities)

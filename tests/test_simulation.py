@@ -14,7 +14,7 @@ import pytest
 from ase import units
 from ase.calculators.calculator import CalculationFailed
 
-from pyg_remul import simulation
+from pyg_remul import figures, simulation, simulation_log
 from pyg_remul.molecules import load_molecule
 from pyg_remul.simulation import SimulationConfig, SimulationError, simulate
 
@@ -46,6 +46,7 @@ def calls(monkeypatch):
 
     monkeypatch.setattr(simulation, "gfn2_xtb", surface)
     monkeypatch.setattr(simulation, "xtb_threads", nullcontext)
+    monkeypatch.setattr(simulation_log, "plot_simulation", lambda *options: options[-1].touch())
     return places
 
 
@@ -131,6 +132,22 @@ def test_molecule_neither_travels_nor_turns(tmp_path):
     middle, moves = (arrays["R"][1:] + arrays["R"][:-1]) / 2, np.diff(arrays["R"], axis=0)
     turn = np.cross(middle, masses[:, None] * moves).sum(axis=1)
     np.testing.assert_allclose(turn, 0, atol=1e-8)
+
+
+def test_rotation_that_forces_bring_in_is_taken_out(tmp_path, monkeypatch):
+    surface, axis = simulation.gfn2_xtb, np.array([0.0, 0.0, 1e-3])
+
+    def twisting(numbers, positions):
+        potential = surface(numbers, positions)
+        return lambda place: (potential(place)[0], potential(place)[1] + np.cross(axis, place))
+
+    monkeypatch.setattr(simulation, "gfn2_xtb", twisting)
+    places = load(simulate(make(frames=250, equilibrate=0), tmp_path))["R"]
+    masses = load_molecule("ethanol").get_masses()
+    middle, moves = (places[1:] + places[:-1]) / 2, np.diff(places, axis=0)
+    turn = np.abs(np.cross(middle, masses[:, None] * moves).sum(axis=1)[:, 2])
+    for frame in (100, 200):
+        assert turn[frame] < 0.05 * turn[frame - 1]
 
 
 def test_mean_temperature_is_that_of_the_thermostat(tmp_path):
@@ -302,6 +319,13 @@ def test_molecule_that_flies_apart_ends_the_simulation(tmp_path, monkeypatch):
     assert stored_frames(tmp_path) > 100
 
 
+def test_positions_that_are_not_numbers_end_the_simulation(tmp_path, monkeypatch):
+    monkeypatch.setattr(simulation, "gfn2_xtb", lambda *_: lambda place: (0.0, np.nan * place))
+    with pytest.raises(SimulationError, match="flown apart"):
+        simulate(make(), tmp_path)
+    assert stored_frames(tmp_path) == 0
+
+
 def test_unstable_simulation_ends_with_the_same_error(tmp_path):
     with pytest.raises(SimulationError, match="flown apart"):
         simulate(make(timestep=50.0, frames=1000), tmp_path)
@@ -341,6 +365,12 @@ def test_log_relates_energies_and_temperature(tmp_path):
         assert total == pytest.approx(potential + kinetic, abs=2e-4)
         kelvin = 2 * kinetic * (units.kcal / units.mol) / (units.kB * 21)
         assert float(row["temperature"]) == pytest.approx(kelvin, abs=0.01)
+
+
+def test_log_is_drawn(tmp_path, monkeypatch):
+    monkeypatch.setattr(simulation_log, "plot_simulation", figures.plot_simulation)
+    simulate(make(), tmp_path)
+    assert (tmp_path / "log.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_bar_shows_the_time_left(tmp_path, capsys):

@@ -1,4 +1,4 @@
-"""The command line: ``pyg-remul train``, ``evaluate`` and ``demo``."""
+"""The command line: ``pyg-remul train``, ``evaluate``, ``demo`` and ``simulate``."""
 
 from __future__ import annotations
 
@@ -10,18 +10,16 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
 
+from pyg_remul.extras import exit_without
+
 try:
     import tyro
 
     from pyg_remul.demo import DemoConfig, run_demo
     from pyg_remul.experiment import evaluate, train
+    from pyg_remul.simulation import SimulationConfig, SimulationError, simulate
 except ModuleNotFoundError as error:  # an extra that the core does without
-    if error.name is None or error.name.startswith("pyg_remul"):
-        raise
-    sys.exit(
-        f"pyg-remul needs the package {error.name}; install the extra that brings it: "
-        "pip install 'pyg_remul[train]'"
-    )
+    exit_without(error, "train")
 
 from pyg_remul._version import __version__
 from pyg_remul.config import ModelName, PresetName, Task, TrainConfig, preset
@@ -31,8 +29,8 @@ from pyg_remul.tables import markdown_table
 __all__ = ["main"]
 
 _INTERRUPTED = (
-    "\npyg-remul: interrupted; train goes on from its last validation by --resume, demo by the "
-    "same command"
+    "\npyg-remul: interrupted; train goes on from its last validation by --resume, demo and "
+    "simulate by the same command"
 )
 
 
@@ -50,6 +48,18 @@ class _TrainOptions(TrainConfig):
 @dataclass(frozen=True, kw_only=True)
 class _DemoOptions(DemoConfig):
     """Options of the demo."""
+
+    def __post_init__(self) -> None:
+        """Leaves the checks to the configuration itself, whose messages tyro would frame."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _SimulationOptions(SimulationConfig):
+    """Options of a simulation."""
+
+    molecule: tyro.conf.Positional[str] = "ethanol"
+    """A molecule of MD17 (aspirin, benzene, ethanol, malonaldehyde, naphthalene, salicylic,
+    toluene, uracil), or a file that ASE reads."""
 
     def __post_init__(self) -> None:
         """Leaves the checks to the configuration itself, whose messages tyro would frame."""
@@ -92,6 +102,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "train": train_command,
         "evaluate": _evaluate_command,
         "demo": _demo_command,
+        "simulate": _simulate_command,
     }
     try:
         tyro.extras.subcommand_cli_from_dict(commands, args=arguments, prog="pyg-remul")
@@ -99,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     except BrokenPipeError:  # the reader has seen enough; nothing is left to flush at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError, SimulationError) as error:
         sys.exit(f"pyg-remul: {error}")
     except KeyboardInterrupt:
         print(_INTERRUPTED, file=sys.stderr)  # noqa: T201
@@ -127,6 +138,28 @@ def _evaluate_command(
 def _demo_command(config: tyro.conf.OmitArgPrefixes[_DemoOptions] = _DemoOptions()) -> None:
     """Compare plain training, augmentation and REMUL on N-body systems: a table and a figure."""
     run_demo(DemoConfig(**vars(config)))
+
+
+def _simulate_command(
+    config: tyro.conf.OmitArgPrefixes[_SimulationOptions] = _SimulationOptions(),
+    *,
+    out: Path | None = None,
+) -> None:
+    """Simulate a trajectory of a molecule by GFN2-xTB, in the recipe and the layout of MD17.
+
+    The same command goes on with a simulation that was interrupted.
+
+    Args:
+        config: The options of the simulation.
+        out: Folder of the trajectory; runs/NAME-xtb-SEED by default.
+    """
+    options = SimulationConfig(**vars(config))
+    folder = Path("runs") / f"{options.name}-xtb-{options.seed}" if out is None else out
+    try:
+        path = simulate(options, folder)
+    except ModuleNotFoundError as error:
+        exit_without(error, "xtb")
+    print(f"written to {path}")  # noqa: T201
 
 
 def _chosen_preset(arguments: Sequence[str]) -> TrainConfig:

@@ -15,6 +15,7 @@ from pyg_remul.cli import main
 from pyg_remul.config import preset
 from pyg_remul.demo import DemoConfig
 from pyg_remul.run_folder import RunFolder
+from pyg_remul.simulation import SimulationConfig, SimulationError
 
 TINY = {
     "--model": "gnn",
@@ -51,6 +52,14 @@ def shown(monkeypatch):
 
 
 @pytest.fixture
+def simulated(monkeypatch):
+    """Lists what would be simulated."""
+    calls = []
+    monkeypatch.setattr(cli, "simulate", lambda *call: calls.append(call) or Path("a.npz"))
+    return calls
+
+
+@pytest.fixture
 def show_help(capsys, monkeypatch):
     """Returns the text of a command's help, its lines joined and without borders."""
     monkeypatch.setenv("COLUMNS", "100")
@@ -77,7 +86,7 @@ def assert_one_line(error):
 
 def test_help_names_the_commands(show_help):
     text = show_help()
-    for command in ("train", "evaluate", "demo"):
+    for command in ("train", "evaluate", "demo", "simulate"):
         assert f"• {command} " in text
 
 
@@ -234,8 +243,10 @@ def test_resume_with_other_options_is_refused_in_one_line(tiny, tmp_path):
         (["evaluate", "none.ckpt"], "`checkpoint` must be a file, got none.ckpt"),
         (["demo", "--steps", "15"], "`steps` must be a multiple of 10, got 15."),
         (["demo", "--seeds", "0"], "`seeds` must be positive, got 0."),
+        (["simulate", "--block", "0"], "`block` must be positive, got 0."),
+        (["simulate", "water"], r"`molecule` must be one of 'aspirin', .*, got 'water'."),
     ],
-    ids=["val_every", "batch_size", "mlp", "checkpoint", "steps", "seeds"],
+    ids=["val_every", "batch_size", "mlp", "checkpoint", "steps", "seeds", "block", "molecule"],
 )
 def test_mistake_is_told_in_one_line(arguments, message):
     with pytest.raises(SystemExit, match=message) as error:
@@ -276,8 +287,8 @@ def test_interruption_says_how_to_go_on(monkeypatch, capsys):
     with pytest.raises(SystemExit, match=r"^130$"):
         main(["train"])
     assert capsys.readouterr().err == (
-        "\npyg-remul: interrupted; train goes on from its last validation by --resume, demo by the "
-        "same command\n"
+        "\npyg-remul: interrupted; train goes on from its last validation by --resume, demo and "
+        "simulate by the same command\n"
     )
 
 
@@ -309,6 +320,56 @@ def test_demo_takes_its_options(shown):
             workers=1,
         )
     ]
+
+
+def test_simulation_has_its_defaults(simulated, capsys):
+    main(["simulate"])
+    assert simulated == [(SimulationConfig(), Path("runs/ethanol-xtb-0"))]
+    assert capsys.readouterr().out == "written to a.npz\n"
+
+
+def test_simulation_takes_its_options(simulated):
+    lengths = ["--frames", "7", "--equilibrate", "0", "--every", "2", "--block", "3"]
+    physics = ["--timestep", "0.25", "--temperature", "300", "--time-constant", "50"]
+    main(["simulate", "b/a.xyz", *lengths, *physics, "--seed", "4", "--threads", "2"])
+    expected = SimulationConfig(
+        molecule="b/a.xyz",
+        frames=7,
+        equilibrate=0,
+        every=2,
+        block=3,
+        timestep=0.25,
+        temperature=300.0,
+        time_constant=50.0,
+        seed=4,
+        threads=2,
+    )
+    assert simulated == [(expected, Path("runs/a-xtb-4"))]
+
+
+def test_simulation_takes_its_folder(simulated, tmp_path):
+    main(["simulate", "uracil", "--out", str(tmp_path)])
+    assert simulated == [(SimulationConfig(molecule="uracil"), tmp_path)]
+
+
+def test_failed_simulation_is_told_in_one_line(monkeypatch):
+    def fail(*arguments):
+        raise SimulationError("The simulation of ethanol failed at frame 3")
+
+    monkeypatch.setattr(cli, "simulate", fail)
+    with pytest.raises(SystemExit, match="failed at frame 3") as error:
+        main(["simulate"])
+    assert_one_line(error)
+
+
+def test_missing_tblite_is_named_with_its_extra(monkeypatch, tmp_path):
+    for name in [name for name in sys.modules if name.split(".")[0] == "tblite"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "tblite", None)
+    hint = r"needs the package tblite.*; .*: pip install 'pyg_remul\[xtb\]'"
+    with pytest.raises(SystemExit, match=hint):
+        main(["simulate", "--out", str(tmp_path / "run")])
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("package", ["lightning", "matplotlib", "tyro"])

@@ -24,6 +24,7 @@ PACKAGES = {
     "pyg_remul/datasets": "datasets",
     "pyg_remul/models": "models",
 }
+RESOURCES = ("molecules.xyz", "py.typed")
 
 pytestmark = pytest.mark.skipif(
     not (ROOT / "setup.cfg").is_file(), reason="the tree that the package is built from is absent"
@@ -94,7 +95,7 @@ def test_wheel_holds_every_file_of_the_packages_once(wheel):
         f"{name}/{path.name}"
         for name, folder in PACKAGES.items()
         for path in (ROOT / folder).iterdir()
-        if path.suffix == ".py" or path.name == "py.typed"
+        if path.suffix == ".py" or path.name in RESOURCES
     ]
     with zipfile.ZipFile(wheel) as archive:
         held = [name for name in archive.namelist() if ".dist-info/" not in name]
@@ -102,7 +103,7 @@ def test_wheel_holds_every_file_of_the_packages_once(wheel):
 
 
 def test_packages_hold_nothing_but_modules():
-    kept = {"__pycache__", "py.typed"} | set(PACKAGES.values())
+    kept = {"__pycache__", *RESOURCES, *PACKAGES.values()}
     for folder in PACKAGES.values():
         others = [p.name for p in (ROOT / folder).iterdir() if p.suffix != ".py"]
         assert set(others) <= kept
@@ -118,15 +119,25 @@ def test_installed_modules_come_from_one_place(installed, probe):
 
 
 def test_installed_command_shows_its_help(probe):
-    assert all(command in probe.help for command in ("train", "evaluate", "demo"))
+    assert all(command in probe.help for command in ("train", "evaluate", "demo", "simulate"))
 
 
 def test_core_does_not_import_what_sits_on_top(probe):
-    top = ("datasets", "models", "config", "tasks", "experiment", "training", "demo", "cli")
+    top = (
+        "datasets",
+        "models",
+        "config",
+        "tasks",
+        "experiment",
+        "training",
+        "demo",
+        "simulation",
+        "cli",
+    )
     assert not {f"pyg_remul.{name}" for name in top} & set(probe.loaded)
 
 
-@pytest.mark.parametrize("name", ["lightning", "tensorboard", "tyro"])
+@pytest.mark.parametrize("name", ["lightning", "tblite", "tensorboard", "tyro"])
 def test_core_does_not_import_extras(probe, name):
     assert name not in probe.loaded
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import pooch
 import requests
 from tqdm import tqdm
-from urllib3.exceptions import HTTPError as TransportError
 
 from pyg_remul.files import locked, remove_leftovers, replacing, write_text
 
@@ -23,10 +22,6 @@ PAUSES = (1.0, 4.0)  # seconds before the second and the third attempt at a mirr
 CHUNK = 2**18
 
 _HASH = re.compile(r"md5:[0-9a-f]{32}|sha256:[0-9a-f]{64}")
-
-
-class _WrongSumError(Exception):
-    """The content of a file is not what it should be."""
 
 
 def fetch_file(
@@ -44,9 +39,10 @@ def fetch_file(
     which moves with it and which ``sha256sum --check`` reads, and later uses compare with that. A
     file put there by hand has no record.
 
-    Faults that may pass are met by two more attempts; a wrong body or an answer such as 404 by the
-    next mirror. The file takes its name once it is whole and verified. Of several processes one
-    downloads and the others wait. Where the file is there already, nothing is written or locked.
+    Faults that may pass, such as time-outs and answers of 500, are met by two more attempts;
+    others, such as a wrong body and 404, by the next mirror. The file takes its name once it is
+    whole and verified. Of several processes one downloads and the others wait. Where the file is
+    there already, nothing is written or locked.
 
     Args:
         path: Where to; its folder is made if need be.
@@ -115,12 +111,9 @@ class _Client:
 def _may_pass(error: requests.RequestException) -> bool:
     if error.response is not None:
         status = error.response.status_code
-        return status >= 500 or status in (
-            HTTPStatus.REQUEST_TIMEOUT,
-            HTTPStatus.TOO_MANY_REQUESTS,
-        )
-    passing = requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError
-    return isinstance(error, passing)
+        return status >= 500 or status in {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
+    broken_off = requests.exceptions.ChunkedEncodingError
+    return isinstance(error, (requests.ConnectionError, requests.Timeout, broken_off))
 
 
 def _download(path: Path, urls: Sequence[str], known_hash: str | None, client: _Client) -> None:
@@ -146,22 +139,23 @@ def _try_mirror(url: str, path: Path, known_hash: str | None, client: _Client) -
                 _compare(temporary, known_hash)
             else:  # before the file takes its name, so that no download goes unrecorded
                 write_text(_record(path), f"{pooch.file_hash(temporary)}  {path.name}\n")
-    except (requests.RequestException, _WrongSumError) as error:
+    except (requests.RequestException, ValueError) as error:  # malformed redirects give the latter
         return _describe(error)
     return None
 
 
 def _describe(error: BaseException) -> str:
-    """Digs out the cause, which requests and urllib3 wrap several times."""
+    """Digs the cause out of what requests and urllib3 wrap around it."""
     if isinstance(error, requests.HTTPError) and error.response is not None:
-        return f"{error.response.status_code} {error.response.reason}"
-    if isinstance(error, requests.exceptions.ChunkedEncodingError):
-        return "the connection broke off before the end"
-    cause: BaseException | None = error
-    while isinstance(cause, (requests.RequestException, TransportError)):
-        error, cause = cause, cause.__cause__ or cause.__context__
-    error = cause or error
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+        text = f"{error.response.status_code} {error.response.reason}"
+    elif isinstance(error, requests.exceptions.ChunkedEncodingError):
+        text = "the connection broke off before the end"
+    else:
+        while wrapped := [e for e in (error.__cause__, *error.args) if isinstance(e, Exception)]:
+            error = wrapped[0]
+        text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    # Some of it may come from the server.
+    return "".join(letter if letter.isprintable() else "?" for letter in text)[:200]
 
 
 def _verify(path: Path, urls: Sequence[str], known_hash: str | None) -> None:
@@ -176,7 +170,7 @@ def _verify(path: Path, urls: Sequence[str], known_hash: str | None) -> None:
         remedy += f" If it is meant to be another, delete {record.name}."
     try:
         _compare(path, known_hash)
-    except _WrongSumError as error:
+    except ValueError as error:
         raise ValueError(f"The file {path} is refused: {error}. {remedy}") from error
 
 
@@ -184,7 +178,7 @@ def _compare(path: Path, known_hash: str) -> None:
     algorithm, _, expected = known_hash.partition(":")
     found = pooch.file_hash(path, algorithm)
     if found != expected:
-        raise _WrongSumError(f"its {algorithm.upper()} sum is {found}, not {expected}")
+        raise ValueError(f"its {algorithm.upper()} sum is {found}, not {expected}")
 
 
 def _record(path: Path) -> Path:

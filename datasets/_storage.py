@@ -16,7 +16,7 @@ from torch import Tensor
 from torch_geometric.data import Data, InMemoryDataset
 
 from pyg_remul.datasets._collation import Graphs, collate_graphs, separate_graphs
-from pyg_remul.files import replacing
+from pyg_remul.files import locked, remove_leftovers, replacing
 
 __all__ = ["TensorDataset"]
 
@@ -31,7 +31,11 @@ class TensorDataset(InMemoryDataset):
     ``processed/`` then holds, for every combination of options, a file ``STEM-HASH.pt`` of plain
     tensors and a file ``STEM-HASH.json`` with the options and a checksum. The hash covers the
     options, this format's version and the ``repr`` of ``pre_transform`` and ``pre_filter``, so that
-    other options never meet a stale file.
+    other options never meet a stale file. Of several processes one makes the files and the others
+    wait for them.
+
+    Before raw files are read, :meth:`download` fetches or verifies them; it is not called where the
+    processed files are complete, which then may lie in a folder that cannot be written to.
 
     Note:
         PyTorch Geometric stores Python objects and loads them without restriction. These files are
@@ -117,11 +121,22 @@ class TensorDataset(InMemoryDataset):
             raise TypeError("`pre_transform` must return a graph of type Data for every graph.")
         return collate_graphs(graphs)
 
+    def _download(self) -> None:
+        # Replaces a method that takes raw files as they are; here `download` gets to verify them.
+        if self._is_to_process():
+            self.download()
+
     def _process(self) -> None:
         # Replaces a method that unpickles `processed/pre_transform.pt` without restriction.
-        if self.force_reload or not all(map(os.path.exists, self.processed_paths)):
-            os.makedirs(self.processed_dir, exist_ok=True)
-            self.process()
+        if self._is_to_process():
+            with locked(Path(self.processed_dir, self._stem)):
+                if self._is_to_process():  # else another process has done it in the meantime
+                    for path in self.processed_paths:
+                        remove_leftovers(Path(path))
+                    self.process()
+
+    def _is_to_process(self) -> bool:
+        return self.force_reload or not all(map(os.path.exists, self.processed_paths))
 
 
 def _name(function: object) -> str:

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
-import pooch
 import torch
 from torch import Tensor
 
 from pyg_remul.checks import check_choice, check_integers
 from pyg_remul.datasets._collation import Graphs, collate_graphs, separate_graphs, stack_graphs
+from pyg_remul.datasets._download import fetch_file
 from pyg_remul.datasets._mocap_files import MOTIONS, published_split, read_motion, skeleton_graph
 from pyg_remul.datasets._storage import TensorDataset
 from pyg_remul.transforms import SubtractCenterOfMass
@@ -157,16 +157,10 @@ class MoCap(TensorDataset):
         return [MOTIONS[self.motion].file]
 
     def download(self) -> None:
-        """Fetches the published file; only that of the run is verified, by its MD5 sum."""
+        """Fetches or verifies the published file; the sum of that of the run is known."""
         motion = MOTIONS[self.motion]
-        known_hash = motion.md5 and f"md5:{motion.md5}"
-        try:
-            pooch.retrieve(URL + motion.file, known_hash, fname=motion.file, path=self.raw_dir)
-        except OSError as error:
-            raise FileNotFoundError(
-                f"The file {self.raw_paths[0]} is absent and its download failed ({error}). Put "
-                f"the file {URL}{motion.file} there."
-            ) from error
+        known_hash = f"md5:{motion.md5}" if motion.md5 else None
+        fetch_file(Path(self.raw_paths[0]), [URL + motion.file], known_hash=known_hash)
 
     def build(self) -> Graphs:
         """Cuts the graphs out of the recordings."""

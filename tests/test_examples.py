@@ -18,7 +18,7 @@ def example(name: str) -> Callable[[list[str]], None]:
 
 
 @pytest.fixture
-def runs(tmp_path: Path) -> Path:
+def runs(tmp_path: Path, own_recordings: None) -> Path:
     """A folder with motion capture files of the published form."""
     parents = {6: 0, 11: 0, 17: 13, 24: 13, 23: 20, 30: 27}
     edges = [[child, parents.get(child, child - 1)] for child in range(1, 31)]

@@ -1,12 +1,16 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, by one process at a time."""
 
 from __future__ import annotations
 
+import logging
 import os
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import pytest
 
-from pyg_remul.files import replacing, write_text
+from pyg_remul import files
+from pyg_remul.files import locked, remove_leftovers, replacing, write_text
 
 
 def test_file_is_written_with_its_folder(tmp_path):
@@ -77,3 +81,51 @@ def test_failing_write_leaves_the_older_text(tmp_path):
         write_text(tmp_path / "a.txt", "new \ud800")
     assert (tmp_path / "a.txt").read_text() == "old"
     assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_files_have_locks_of_their_own(tmp_path):
+    with locked(tmp_path / "a.txt"), locked(tmp_path / "a.json"):
+        assert sorted(os.listdir(tmp_path)) == [".a.json.lock", ".a.txt.lock"]
+
+
+def test_lock_is_free_after_an_error(tmp_path):
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt), locked(tmp_path / "a.txt"):
+            raise KeyboardInterrupt
+
+
+def test_second_holder_waits_and_says_so(tmp_path, monkeypatch, caplog):
+    waiting = Event()
+
+    def enter():
+        with locked(tmp_path / "a.txt"):
+            return True
+
+    monkeypatch.setattr(files, "PATIENCE", 0)
+    logger = logging.getLogger("pyg_remul.files")
+    monkeypatch.setattr(logger, "filters", [lambda _: not waiting.set()])
+    with ThreadPoolExecutor(1) as pool:
+        with locked(tmp_path / "a.txt"):
+            result = pool.submit(enter)
+            assert waiting.wait(20)
+            assert not result.done()
+        assert result.result(20)
+    assert caplog.messages == [f"Waiting for the process that prepares {tmp_path / 'a.txt'}."]
+
+
+def test_only_leftovers_of_the_same_file_are_removed(tmp_path):
+    path, token = tmp_path / "[a].txt", "0" * 32
+    others = ["[a].txt", ".[a].txt.lock", f".[a].{token}.npz", f".a.{token}.txt", ".[a].0.txt"]
+    for name in [*others, f".[a].{token}.txt"]:
+        (tmp_path / name).touch()
+    remove_leftovers(path)
+    assert sorted(os.listdir(tmp_path)) == sorted(others)
+
+
+def test_leftovers_are_the_temporary_files_of_killed_writers(tmp_path):
+    path = tmp_path / "a.txt"
+    with replacing(path) as temporary:
+        temporary.write_text("half")
+        remove_leftovers(path)
+        assert os.listdir(tmp_path) == []
+        temporary.write_text("whole")

@@ -39,7 +39,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def tiny(folder):
+def tiny(folder, own_recordings):
     def build(task="nbody", model="gnn", name="small", **options):
         graphs = {"num_train": 10, "num_eval": 8}
         return preset(task, model, name, **{**graphs, "data": folder, **options})

@@ -5,12 +5,13 @@ import pickle
 from pathlib import Path
 
 import numpy as np
-import pooch
 import pytest
+import requests
 import torch
+from server import reply, serving
 
 from pyg_remul import SO3
-from pyg_remul.datasets import MoCap
+from pyg_remul.datasets import MoCap, _download, mocap
 from pyg_remul.datasets._mocap_files import MOTIONS, published_split
 from pyg_remul.transforms import RandomRotation
 
@@ -32,22 +33,23 @@ def write(root: Path, motion: str = "run") -> Path:
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
+def root(tmp_path: Path, own_recordings: None) -> Path:
     write(tmp_path)
     return tmp_path
 
 
 @pytest.fixture
-def offline(monkeypatch: pytest.MonkeyPatch) -> list[tuple[tuple[object, ...], dict[str, object]]]:
-    """Lets every download fail, and lists those that were tried."""
-    calls: list[tuple[tuple[object, ...], dict[str, object]]] = []
+def offline(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Lets every download fail, and lists the addresses that were tried."""
+    urls: list[str] = []
 
-    def retrieve(*args: object, **kwargs: object) -> None:
-        calls.append((args, kwargs))
-        raise ConnectionError("no network")
+    def get(url: str, **_: object) -> None:
+        urls.append(url)
+        raise requests.ConnectionError("no network")
 
-    monkeypatch.setattr(pooch, "retrieve", retrieve)
-    return calls
+    monkeypatch.setattr(requests, "get", get)
+    monkeypatch.setattr(_download, "PAUSES", ())
+    return urls
 
 
 @pytest.mark.parametrize(
@@ -61,7 +63,9 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> list[tuple[tuple[object, ...], d
         ("walk", "test", 600),
     ],
 )
-def test_splits_have_the_published_sizes(tmp_path: Path, motion: str, split: str, num: int) -> None:
+def test_splits_have_the_published_sizes(
+    tmp_path: Path, own_recordings: None, motion: str, split: str, num: int
+) -> None:
     write(tmp_path, motion)
     assert len(MoCap(tmp_path, motion, split)) == num
 
@@ -201,7 +205,7 @@ def test_each_option_has_its_own_file(root: Path, option: dict[str, object]) -> 
 )
 def test_bad_arguments_are_refused_before_a_download(
     tmp_path: Path,
-    offline: list[object],
+    offline: list[str],
     options: dict[str, object],
     error: type[Exception],
     wording: str,
@@ -213,7 +217,7 @@ def test_bad_arguments_are_refused_before_a_download(
 
 @pytest.mark.parametrize("motion", ["run", "walk"])
 def test_offline_the_error_names_file_and_place(
-    tmp_path: Path, offline: list[object], motion: str
+    tmp_path: Path, offline: list[str], motion: str
 ) -> None:
     file = MOTIONS[motion].file
     with pytest.raises(
@@ -223,23 +227,55 @@ def test_offline_the_error_names_file_and_place(
         MoCap(tmp_path, motion)
 
 
-def test_the_download_of_the_run_is_verified(
-    tmp_path: Path, offline: list[tuple[tuple[object, ...], dict[str, object]]]
+@pytest.mark.parametrize("motion", ["run", "walk"])
+def test_files_come_from_the_repository_of_their_authors(
+    tmp_path: Path, offline: list[str], motion: str
 ) -> None:
     with pytest.raises(FileNotFoundError, match="absent"):
+        MoCap(tmp_path, motion)
+    (url,) = offline
+    assert url.startswith("https://raw.githubusercontent.com/hanjq17/EGHN/")
+    assert url.endswith(f"/{MOTIONS[motion].file}")
+
+
+def test_the_download_of_the_run_is_verified(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(reply(b"other")) as server:
+        monkeypatch.setattr(mocap, "URL", server.url + "/")
+        with pytest.raises(FileNotFoundError, match=f"its MD5 sum is .*, not {MOTIONS['run'].md5}"):
+            MoCap(tmp_path)
+    assert not (tmp_path / "raw" / "motion_run.pkl").exists()
+
+
+def test_a_run_put_there_by_hand_is_verified(tmp_path: Path, offline: list[str]) -> None:
+    write(tmp_path)
+    with pytest.raises(
+        ValueError,
+        match=rf"motion_run\.pkl is refused: its MD5 .*, not {MOTIONS['run'].md5}\. Delete",
+    ):
         MoCap(tmp_path)
-    (url, known_hash), options = offline[0]
-    assert str(url).startswith("https://raw.githubusercontent.com/hanjq17/EGHN/")
-    assert known_hash == "md5:424f478d87ecc89e4ea360e461af29fd"
-    assert options == {"fname": "motion_run.pkl", "path": str(tmp_path / "raw")}
+    assert not offline
 
 
-def test_a_present_file_is_not_downloaded(root: Path, offline: list[object]) -> None:
+def test_later_damage_of_a_downloaded_walk_is_detected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(reply(pickle.dumps((BONES, recording("walk"))))) as server:
+        monkeypatch.setattr(mocap, "URL", server.url + "/")
+        assert len(MoCap(tmp_path, "walk")) == 198
+        path = tmp_path / "raw" / "motion.pkl"
+        path.write_bytes(path.read_bytes()[:-1])
+        with pytest.raises(ValueError, match=r"raw/motion\.pkl is refused: its SHA256 sum is"):
+            MoCap(tmp_path, "walk", "val")
+
+
+def test_a_present_file_is_not_downloaded(root: Path, offline: list[str]) -> None:
     MoCap(root)
     assert not offline
 
 
-def test_code_in_the_raw_file_does_not_run(tmp_path: Path) -> None:
+def test_code_in_the_raw_file_does_not_run(tmp_path: Path, own_recordings: None) -> None:
     class Bomb:
         def __reduce__(self) -> tuple[object, ...]:
             return os.system, (f"mkdir {tmp_path / 'ran'}",)

@@ -276,7 +276,7 @@ def test_bad_arguments_are_refused_before_anything_is_written(
 def test_steps_that_tear_systems_apart_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"`num_steps` and `dt` must leave 10 systems .*got 0 of"):
         make(tmp_path, num_samples=10, num_steps=1, dt=100.0)
-    assert not list((tmp_path / "processed").iterdir())
+    assert not list((tmp_path / "processed").glob("[!.]*"))
 
 
 def test_a_truncated_processed_file_is_refused(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ import hashlib
 import io
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import torch
 from torch_geometric.data import Data, HeteroData
 from torch_geometric.loader import DataLoader
 
+from pyg_remul.datasets import _storage
 from pyg_remul.datasets._collation import Graphs, stack_graphs
 from pyg_remul.datasets._storage import TensorDataset
 
@@ -29,6 +32,23 @@ class Toy(TensorDataset):
         self.built = True
         number = torch.arange(float(self.num))[:, None, None]
         return stack_graphs({"pos": number.expand(-1, 2, 3), "number": number[:, :, 0]})
+
+
+class Raw(Toy):
+    """Notes what it is asked for."""
+
+    raw_file_names = ("toy.bin",)
+
+    def __init__(self, root: object, **kwargs: object) -> None:
+        self.calls: list[str] = []
+        super().__init__(root, **kwargs)
+
+    def download(self) -> None:
+        self.calls.append("download")
+
+    def build(self) -> Graphs:
+        self.calls.append("build")
+        return super().build()
 
 
 class Bomb:
@@ -67,6 +87,12 @@ def numbers(dataset: Toy) -> list[float]:
     return [graph.number.item() for graph in dataset]
 
 
+def files(dataset: Toy) -> list[str]:
+    """What the folder of processed files holds, besides the lock."""
+    folder = Path(dataset.processed_dir)
+    return sorted(path.name for path in folder.iterdir() if path.suffix != ".lock")
+
+
 def replace_payload(dataset: Toy, payload: object) -> None:
     """Writes another content with the checksum that goes with it."""
     buffer = io.BytesIO()
@@ -103,7 +129,7 @@ def test_options_lie_beside_the_tensors_as_json(tmp_path: Path) -> None:
 
 def test_processed_folder_holds_nothing_else(tmp_path: Path) -> None:
     dataset = Toy(tmp_path, pre_transform=double)
-    assert sorted(os.listdir(tmp_path / "processed")) == sorted(dataset.processed_file_names)
+    assert files(dataset) == sorted(dataset.processed_file_names)
 
 
 def test_force_reload_builds_again(tmp_path: Path) -> None:
@@ -213,7 +239,67 @@ def test_failed_write_leaves_the_old_files(tmp_path: Path, monkeypatch: pytest.M
             Toy(tmp_path, force_reload=True)
     dataset = Toy(tmp_path)
     assert not dataset.built
-    assert sorted(os.listdir(tmp_path / "processed")) == sorted(dataset.processed_file_names)
+    assert files(dataset) == sorted(dataset.processed_file_names)
+
+
+def test_leftovers_of_a_killed_process_are_removed(tmp_path: Path) -> None:
+    dataset = Toy(tmp_path)
+    for path in map(Path, dataset.processed_paths):
+        path.unlink()
+        path.with_name(f".{path.stem}.{'0' * 32}{path.suffix}").write_bytes(b"half")
+    assert files(Toy(tmp_path)) == sorted(dataset.processed_file_names)
+
+
+def test_a_process_that_waited_finds_the_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def locked_after_another(path: Path) -> Iterator[None]:
+        monkeypatch.undo()
+        Toy(tmp_path)
+        yield
+
+    monkeypatch.setattr(_storage, "locked", locked_after_another)
+    dataset = Toy(tmp_path)
+    assert not dataset.built
+    assert numbers(dataset) == [0, 1, 2]
+
+
+def test_a_failed_build_lets_the_next_one_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Toy, "build", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            Toy(tmp_path)
+    assert numbers(Toy(tmp_path)) == [0, 1, 2]
+
+
+def test_complete_files_are_read_without_a_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: Path) -> None:
+        raise PermissionError(f"{path} cannot be written")
+
+    Toy(tmp_path)
+    monkeypatch.setattr(_storage, "locked", fail)
+    assert numbers(Toy(tmp_path)) == [0, 1, 2]
+
+
+def test_raw_files_are_verified_before_they_are_read(tmp_path: Path) -> None:
+    assert Raw(tmp_path).calls == ["download", "build"]
+
+
+def test_raw_files_that_are_there_are_verified_too(tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "toy.bin").touch()
+    assert Raw(tmp_path).calls == ["download", "build"]
+
+
+def test_raw_files_are_not_asked_for_where_the_processed_ones_are_complete(tmp_path: Path) -> None:
+    Raw(tmp_path)
+    assert Raw(tmp_path).calls == []
+    assert Raw(tmp_path, force_reload=True).calls == ["download", "build"]
 
 
 @pytest.mark.parametrize("size", [0, 100, -1], ids=["empty", "head", "all but a byte"])

@@ -15,9 +15,6 @@ from pyg_remul.demo_results import DemoRow
 COLUMNS = ("id", "ood", "E", "E_prime")
 
 
-COLUMNS = ("id", "ood", "E", "E_prime")
-
-
 def make_rows(betas=(0.1, 1.0, 10.0), seeds=2):
     methods = [("plain", None, 1), ("augmentation", None, 1), ("augmentation", None, 2)]
     methods += [*(("remul", beta, 2) for beta in betas), ("gradnorm", 1.0, 2)]

@@ -14,9 +14,10 @@ import pytest
 from ase import units
 from ase.calculators.calculator import CalculationFailed
 
-from pyg_remul import figures, simulation, simulation_log
+from pyg_remul import simulation, simulation_log
 from pyg_remul.molecules import load_molecule
 from pyg_remul.simulation import SimulationConfig, SimulationError, simulate
+from pyg_remul.simulation_log import plot_simulation
 
 SMALL = {"frames": 30, "equilibrate": 10, "block": 7}
 
@@ -368,7 +369,7 @@ def test_log_relates_energies_and_temperature(tmp_path):
 
 
 def test_log_is_drawn(tmp_path, monkeypatch):
-    monkeypatch.setattr(simulation_log, "plot_simulation", figures.plot_simulation)
+    monkeypatch.setattr(simulation_log, "plot_simulation", plot_simulation)
     simulate(make(), tmp_path)
     assert (tmp_path / "log.png").read_bytes().startswith(b"\x89PNG")
 

@@ -137,7 +137,7 @@ def split_trials(preset: Preset, trials: Sequence[int]) -> dict[str, tuple[int, 
 
     Example:
         >>> split_trials(MOTIONS["walk"], range(23))["val"]
-        (22, 16, 8, 4, 3, 6)
+        (1, 13, 14, 18, 5, 2)
     """
     if len(trials) < len(SPLITS):
         raise ValueError(

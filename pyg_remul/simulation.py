@@ -22,7 +22,7 @@ from pyg_remul.dynamics import (
     remove_rigid_motion,
     thermal_velocities,
 )
-from pyg_remul.files import write_text
+from pyg_remul.files import locked, write_text
 from pyg_remul.molecules import load_molecule
 from pyg_remul.randomness import derive_seed
 from pyg_remul.simulation_log import KCAL_PER_MOL, write_log
@@ -108,6 +108,11 @@ def simulate(config: SimulationConfig, out: Path) -> Path:
         ModuleNotFoundError: If tblite is not installed.
     """
     atoms = load_molecule(config.molecule)
+    with locked(out / "simulation.json"):  # of two processes, the second waits for the result
+        return _simulate(config, atoms, out)
+
+
+def _simulate(config: SimulationConfig, atoms: Atoms, out: Path) -> Path:
     described = _describe(config, atoms)
     _check_same(out / "simulation.json", described)
     store = TrajectoryStore(out / "blocks", len(atoms))

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from ase import units
 from ase.calculators.calculator import CalculationFailed
+from filelock import FileLock, Timeout
 
 from pyg_remul import simulation, simulation_log
 from pyg_remul.molecules import load_molecule
@@ -168,7 +169,8 @@ def test_finished_trajectory_is_not_simulated_again(tmp_path, calls):
 def test_blocks_are_removed_at_the_end(tmp_path):
     simulate(make(), tmp_path)
     names = ["ethanol_xtb.npz", "log.csv", "log.png", "simulation.json"]
-    assert sorted(os.listdir(tmp_path)) == names
+    found = [name for name in os.listdir(tmp_path) if not name.endswith(".lock")]
+    assert sorted(found) == names
 
 
 def test_blocks_left_by_a_process_killed_at_the_end_are_removed(tmp_path):
@@ -410,3 +412,18 @@ def test_mistaken_option_is_refused(options, error, message):
 def test_draws_are_those_of_the_seed(tmp_path):
     first, second = (load(simulate(make(seed=seed), tmp_path / f"{seed}"))["R"] for seed in (0, 1))
     assert np.abs(first - second).max() > 0.01
+
+
+def test_folder_is_locked_while_a_trajectory_is_made(tmp_path, calls, monkeypatch):
+    held = []
+
+    def look(numbers, positions):
+        lock = FileLock(tmp_path / ".simulation.json.lock")
+        with pytest.raises(Timeout, match="could not be acquired"):
+            lock.acquire(timeout=0)
+        held.append(True)
+        return springs(numbers, positions)
+
+    monkeypatch.setattr(simulation, "gfn2_xtb", look)
+    simulate(make(), tmp_path)
+    assert held == [True]

@@ -369,13 +369,13 @@ def test_missing_tblite_is_named_with_its_extra(monkeypatch, tmp_path):
     hint = r"needs the package tblite.*; .*: pip install 'pyg_remul\[xtb\]'"
     with pytest.raises(SystemExit, match=hint):
         main(["simulate", "--out", str(tmp_path / "run")])
-    assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "run" / "simulation.json").exists()
 
 
 @pytest.mark.parametrize("package", ["lightning", "matplotlib", "tyro"])
 def test_missing_package_is_named_with_its_extra(monkeypatch, package):
     loaded = [name for name in sys.modules if name.split(".")[0] == package]
-    ours = ("cli", "demo", "experiment", "training", "figures")
+    ours = ("cli", "demo", "demo_figure", "experiment", "training", "figures")
     for name in (*loaded, *(f"pyg_remul.{module}" for module in ours)):
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, package, None)

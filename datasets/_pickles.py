@@ -98,32 +98,32 @@ class _DType:
 class _Array(np.ndarray[Any, np.dtype[Any]]):
     """An array that takes its content from nothing but a shape, a plain dtype and bytes."""
 
-    unpickler: _ArrayUnpickler
+    count: Callable[[bytes], None]
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         _, shape, dtype, fortran, content = state
         if not isinstance(dtype, _DType) or not isinstance(content, bytes):
             raise pickle.UnpicklingError("arrays must hold plain bytes")
-        self.unpickler.count(content)
-        del self.unpickler  # which holds the whole file
+        self.count(content)
+        del self.count
         # The stub asks for `numpy.bool`, which the method itself refuses.
         super().__setstate__((1, shape, dtype.dtype, bool(fortran), content))  # type: ignore[arg-type]
 
 
-class _ArrayUnpickler(pickle.Unpickler):
-    """Hands out bound methods and one bare object, which a file can neither change nor subclass."""
+class _Globals:
+    """Stand-ins for what the file names: bound methods and one bare object.
 
-    def __init__(self, content: bytes) -> None:
-        super().__init__(io.BytesIO(content))
-        self._size, self._unfolded = len(content), 0
+    They do not know the unpickler, for its stack would close a cycle that is never collected.
 
-    def count(self, content: bytes) -> None:
-        """Counts bytes that are copied, for a file may use the same ones again and again."""
-        self._unfolded += len(content)
-        if self._unfolded > 2 * self._size:
-            raise pickle.UnpicklingError("it unfolds to more than it holds")
+    Args:
+        size: Bytes of the file.
+    """
 
-    def find_class(self, module: str, name: str) -> Any:
+    def __init__(self, size: int) -> None:
+        self._size, self._unfolded = size, 0
+
+    def find(self, module: str, name: str) -> Callable[..., Any] | object:
+        """Looks a global up."""
         # NumPy 2 renamed `numpy.core`; either may have written the file.
         allowed: dict[tuple[str, str], Callable[..., Any] | object] = {
             ("numpy.core.multiarray", "_reconstruct"): self._reconstruct,
@@ -138,11 +138,17 @@ class _ArrayUnpickler(pickle.Unpickler):
             raise pickle.UnpicklingError(f"it names the forbidden global `{module}.{name}`")
         return allowed[key]
 
+    def _count(self, content: bytes) -> None:
+        """Counts bytes that are copied, for a file may use the same ones again and again."""
+        self._unfolded += len(content)
+        if self._unfolded > 2 * self._size:
+            raise pickle.UnpicklingError("it unfolds to more than it holds")
+
     def _reconstruct(self, kind: object, _shape: object, _code: object) -> _Array:
         if kind is not _NDARRAY:
             raise pickle.UnpicklingError("subclasses of arrays are refused")
         array = np.empty(0).view(_Array)
-        array.unpickler = self
+        array.count = self._count
         return array
 
     def _dtype(self, code: object, _align: object = False, _copy: object = False) -> _DType:
@@ -164,5 +170,16 @@ class _ArrayUnpickler(pickle.Unpickler):
         if encoding != "latin1":
             raise pickle.UnpicklingError(f"the encoding {encoding!r} is refused")
         content = text.encode("latin1")
-        self.count(content)
+        self._count(content)
         return content
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Knows no globals but the stand-ins."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(io.BytesIO(content))
+        self._globals = _Globals(len(content))
+
+    def find_class(self, module: str, name: str) -> Any:
+        return self._globals.find(module, name)

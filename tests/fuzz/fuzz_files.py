@@ -1,6 +1,6 @@
 """Feeds mutated files to the readers of raw formats, with `atheris` as the engine.
 
-    python benchmarks/fuzz.py amc -max_total_time=300 -rss_limit_mb=1024 -timeout=10
+    python tests/fuzz/fuzz_files.py amc -max_total_time=300 -rss_limit_mb=1024 -timeout=10
 
 Each reader may refuse a file with `ValueError`, in a message that names it, and nothing else. What
 follows the reader's name goes to libFuzzer, which stops at the first other error, at a file that
@@ -60,7 +60,7 @@ AMC += AMC[AMC.index("1\n") :].replace("1\n", "2\n", 1)
 
 def try_asf(path: Path) -> None:
     """A skeleton that is read has finite directions."""
-    assert np.isfinite(read_asf(path).directions.numpy()).all()  # noqa: S101
+    assert np.isfinite(read_asf(path).directions.numpy()).all()
 
 
 def try_amc(path: Path) -> None:
@@ -70,7 +70,7 @@ def try_amc(path: Path) -> None:
         skeleton_path.write_text(ASF)
     skeleton = read_asf(skeleton_path)
     positions = forward_kinematics(skeleton, read_amc(path, skeleton))
-    assert np.isfinite(positions.numpy()).all()  # noqa: S101
+    assert np.isfinite(positions.numpy()).all()
 
 
 def try_motion(path: Path) -> None:
@@ -96,7 +96,7 @@ def main() -> None:
     """Runs the engine on the reader that is named."""
     name, *options = sys.argv[1:] or [""]
     if name not in READERS:
-        sys.exit(f"usage: fuzz.py {{{','.join(READERS)}}} [libFuzzer options]")
+        sys.exit(f"usage: fuzz_files.py {{{','.join(READERS)}}} [libFuzzer options]")
     reader, seeds = READERS[name]
     with TemporaryDirectory() as folder:
         corpus = Path(folder) / "corpus"

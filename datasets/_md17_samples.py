@@ -19,6 +19,8 @@ __all__ = ["molecular_graph", "read_labels", "read_positions"]
 MEMBERS: Final[dict[str, str]] = {"energy": "E", "force": "F"}
 BOND_LENGTH = 1.6
 """Atoms closer than this, in A, count as bonded, unless both are hydrogen, as in water."""
+MAX_BONDS = 16
+"""More neighbours than any atom has in a molecule."""
 
 
 def read_positions(
@@ -93,6 +95,9 @@ def molecular_graph(pos: Tensor, z: Tensor) -> dict[str, Tensor]:
         ``z``, ``charge`` ``[N, 1]`` (:math:`z / z_{\max}`), ``edge_index`` ``[2, E]``, and
         ``edge_attr`` ``[E, 3]`` with :math:`(z_i, z_j, \text{hops})` for an edge from j to i.
 
+    Raises:
+        ValueError: If the atoms lie too close for a molecule.
+
     Example:
         >>> water = molecular_graph(torch.eye(3), torch.tensor([1, 8, 1]))
         >>> water["edge_attr"][0].tolist()
@@ -100,6 +105,9 @@ def molecular_graph(pos: Tensor, z: Tensor) -> dict[str, Tensor]:
     """
     heavy = z > 1
     near = (torch.cdist(pos, pos) < BOND_LENGTH) & (heavy[:, None] | heavy)
+    most = int(near.sum(dim=1).max()) - 1
+    if most > MAX_BONDS:
+        raise ValueError(f"{most} atoms lie within {BOND_LENGTH} A of one")
     edge_index, hops = hop_graph(near)
     ends = z[edge_index.flip(0)].T.float()
     return {

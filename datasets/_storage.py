@@ -8,12 +8,14 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Data, InMemoryDataset
+from torch_geometric.transforms import BaseTransform
 
 from pyg_remul.datasets._collation import Graphs, collate_graphs, separate_graphs
 from pyg_remul.files import locked, remove_leftovers, replacing
@@ -30,9 +32,9 @@ class TensorDataset(InMemoryDataset):
     A subclass declares ``reps``, checks its own arguments, and makes its graphs in :meth:`build`.
     ``processed/`` then holds, for every combination of options, a file ``STEM-HASH.pt`` of plain
     tensors and a file ``STEM-HASH.json`` with the options and a checksum. The hash covers the
-    options, this format's version and the ``repr`` of ``pre_transform`` and ``pre_filter``, so that
-    other options never meet a stale file. Of several processes one makes the files and the others
-    wait for them.
+    options, this format's version, and the ``repr`` of ``pre_transform`` and ``pre_filter`` with
+    the attributes of PyG transforms, so that other options never meet a stale file. Of several
+    processes one makes the files and the others wait for them.
 
     Before raw files are read, :meth:`download` fetches or verifies them; it is not called where the
     processed files are complete, which then may lie in a folder that cannot be written to.
@@ -78,7 +80,7 @@ class TensorDataset(InMemoryDataset):
             "pre_transform": _name(pre_transform),
             "pre_filter": _name(pre_filter),
         }
-        text = json.dumps(header, sort_keys=True)
+        text = json.dumps(header, sort_keys=True, default=_plain_number)
         self._header: dict[str, Any] = json.loads(text)  # as it will be read back, without tuples
         digest = hashlib.sha256(text.encode()).hexdigest()
         self._stem = f"{stem}-{digest[:10]}"
@@ -96,6 +98,14 @@ class TensorDataset(InMemoryDataset):
         """No raw files, unless a subclass names some."""
         return []
 
+    def raw_state(self) -> str | None:
+        """What the raw files are now, where others may take their place under the same names.
+
+        Processed files that were made of others are made again. ``None`` accepts them as they are,
+        for raw files that never change, or that are no longer there.
+        """
+        return None
+
     @property
     def processed_file_names(self) -> list[str]:
         """The tensors and the options they were made with."""
@@ -106,7 +116,8 @@ class TensorDataset(InMemoryDataset):
         data, slices = self.build()
         if self.pre_filter is not None or self.pre_transform is not None:
             data, slices = self._preprocess(data, slices)
-        _write(Path(self.processed_paths[0]), self._header, data, slices)
+        header = self._header | {"raw": self.raw_state()}
+        _write(Path(self.processed_paths[0]), header, data, slices)
 
     def _preprocess(self, data: Data, slices: dict[str, Tensor]) -> Graphs:
         graphs = separate_graphs(data, slices)
@@ -135,7 +146,10 @@ class TensorDataset(InMemoryDataset):
                     self.process()
 
     def _is_to_process(self) -> bool:
-        return self.force_reload or not all(map(os.path.exists, self.processed_paths))
+        if self.force_reload or not all(map(os.path.exists, self.processed_paths)):
+            return True
+        state = self.raw_state()
+        return state is not None and state != _read_header(Path(self.processed_paths[1])).get("raw")
 
 
 def raw_folder(root: str | os.PathLike[str]) -> Path:
@@ -153,8 +167,25 @@ def raw_folder(root: str | os.PathLike[str]) -> Path:
 
 
 def _name(function: object) -> str:
-    """The ``repr`` without addresses, which differ between two runs."""
-    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(function))
+    """The ``repr`` without addresses, which differ between two runs, and a transform's options."""
+    name = re.sub(r" at 0x[0-9a-fA-F]+", "", repr(function))
+    if not isinstance(function, BaseTransform):
+        return name
+    options = {key: _option(value) for key, value in sorted(vars(function).items())}
+    return f"{name} {options}"
+
+
+def _option(value: object) -> object:
+    return list(map(_name, value)) if isinstance(value, (list, tuple)) else _name(value)
+
+
+def _plain_number(value: object) -> int | float:
+    """NumPy's numbers as JSON has them."""
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        return float(value)
+    raise TypeError(f"Options must be numbers, strings or None, got {value!r}.")
 
 
 def _write(path: Path, header: dict[str, Any], data: Data, slices: dict[str, Tensor]) -> None:
@@ -181,6 +212,7 @@ def _read(path: Path, header: Mapping[str, object]) -> Graphs:
     header_path = path.with_suffix(".json")
     stored = _read_header(header_path)
     digest = stored.pop("sha256", None)
+    stored.pop("raw", None)
     if stored != header:
         raise _refusal(header_path, "it describes other options than its name")
     content = path.read_bytes()

@@ -17,8 +17,8 @@ from pyg_remul.datasets._download import fetch_file
 from pyg_remul.datasets._md17_files import file_names, read_composition
 from pyg_remul.datasets._md17_options import LEVELS, MAX_SAMPLES, TrajectoryOptions
 from pyg_remul.datasets._md17_samples import molecular_graph, read_labels, read_positions
-from pyg_remul.datasets._npz import refusal
-from pyg_remul.datasets._storage import TensorDataset
+from pyg_remul.datasets._npz import archive_state, refusal
+from pyg_remul.datasets._storage import TensorDataset, raw_folder
 
 __all__ = ["MD17Trajectory"]
 
@@ -169,7 +169,7 @@ class MD17Trajectory(TensorDataset):
         name: str | None = None,
         **options: Any,
     ) -> MD17Trajectory:
-        """Takes the graphs from any trajectory that ASE reads (extxyz, traj, xyz, pdb, dcd, ...).
+        """Takes the graphs from any trajectory that ASE reads (extxyz, traj, xyz, pdb, ...).
 
         Its frames are written to ``raw/NAME-HASH_ase.npz``, where the hash is that of its content:
         once written, they are not read again. Energies and forces that come with every frame are
@@ -202,7 +202,7 @@ class MD17Trajectory(TensorDataset):
                 edge_index=[2, 6], edge_attr=[6, 3], frame=[1])
         """
         progress = options.get("progress", True)
-        molecule = import_trajectory(trajectory, Path(root, "raw"), name, progress=progress)
+        molecule = import_trajectory(trajectory, raw_folder(root), name, progress=progress)
         return cls(root, molecule, split, source="ase", **options)
 
     @property
@@ -215,6 +215,11 @@ class MD17Trajectory(TensorDataset):
         """The trajectory's file, under that of its names which is there."""
         names = file_names(self.molecule, self.source)
         return [next((n for n in names if Path(self.raw_dir, n).exists()), names[0])]
+
+    def raw_state(self) -> str | None:
+        """The size and the checksums of the trajectory's file, if it is there."""
+        path = Path(self.raw_paths[0])
+        return archive_state(path) if path.exists() else None
 
     def download(self) -> None:
         """Fetches a published file, or compares it with the sum recorded then; none is known."""
@@ -240,7 +245,10 @@ class MD17Trajectory(TensorDataset):
             center = fields["pos"].mean(dim=1, keepdim=True)
             fields |= {"pos": fields["pos"] - center, "y": fields["y"] - center}
             fields["center_of_mass"] = center
-        graph = molecular_graph(first, torch.from_numpy(z[atoms]))
+        try:
+            graph = molecular_graph(first, torch.from_numpy(z[atoms]))
+        except ValueError as error:
+            raise refusal(path, f"in its first frame, {error}") from error
         return stack_graphs(
             {key: value.float() for key, value in fields.items()}
             | {key: value.expand(len(t), *value.shape) for key, value in graph.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import count
 
 import torch
 from torch import Tensor
@@ -20,11 +21,12 @@ __all__ = ["StackedLoader"]
 class StackedLoader:
     """A loader of real PyG batches without a Python loop over graphs.
 
-    Its batches are a stream of steps, pass after pass through the data, and each is a pure function
-    of its step and the options. One iteration takes ``steps`` of them, and the next one goes on
-    where it ended, with a new order if ``shuffle`` is set; an iteration that is broken off is
-    begun anew by the next one. :meth:`state_dict` tells the step that comes next, so that a
-    training resumed in the middle of a pass sees what an unbroken one sees, bit for bit::
+    Its batches are a stream of steps, pass after pass through the data, and each is, before
+    ``transform``, a pure function of its step and the options. One iteration takes ``steps`` of
+    them, and the next one the ``steps`` that follow, with a new order if ``shuffle`` is set, also
+    after one that was broken off. :meth:`state_dict` tells the step that follows the last batch,
+    so that a training resumed in the middle of a pass sees what an unbroken one sees, bit for
+    bit::
 
         while loader.step < num_steps:
             for batch in loader:
@@ -102,7 +104,7 @@ class StackedLoader:
 
     @property
     def step(self) -> int:
-        """The step that comes next."""
+        """The step that follows the last batch."""
         return self._next
 
     def __len__(self) -> int:
@@ -110,18 +112,20 @@ class StackedLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         first, end = self._next if self._resumed else self._begin, self._begin + self.steps
-        self._resumed = False
+        self._resumed, self._begin = False, end  # an iteration within this one has steps of its own
+        for step, batch in zip(range(first, end), self._batches(first), strict=False):
+            # Before it is handed out: a state saved in the body of the loop counts this batch.
+            self._next = step + 1
+            yield batch if self.transform is None else self.transform(batch)
+
+    def _batches(self, first: int) -> Iterator[Batch]:
+        """The stream from a step on, without end."""
         orders: dict[int, Sequence[Tensor]] = {}
-        for step in range(first, end):
+        for step in count(first):
             number, position = divmod(step, self.batches_per_pass)
             if number not in orders:
                 orders = {number: self._order(number).split(self.batch_size * self.world_size)}
-            batch = self.graphs.select(orders[number][position].chunk(self.world_size)[self.rank])
-            # Before it is handed out: a state saved in the body of the loop counts this batch.
-            self._next = step + 1
-            if self._next == end:
-                self._begin = end
-            yield batch if self.transform is None else self.transform(batch)
+            yield self.graphs.select(orders[number][position].chunk(self.world_size)[self.rank])
 
     def _order(self, number: int) -> Tensor:
         """The graphs of one pass of all processes, filled up to a multiple of their number."""
@@ -133,7 +137,7 @@ class StackedLoader:
         return order[torch.arange(num + -num % self.world_size) % num]
 
     def state_dict(self) -> dict[str, int]:
-        """Tells the step that comes next, and the options that the stream depends on.
+        """Tells the step that follows the last batch, and the options that the stream depends on.
 
         It is the same for all processes, and may be loaded by another number of them if they take
         as many graphs a step.

@@ -158,10 +158,24 @@ def test_each_iteration_is_in_a_new_order():
     assert read(loader) != orders(shuffle=True)
 
 
-def test_broken_iteration_is_begun_anew():
+def test_iteration_after_a_broken_one_has_a_pass_of_its_own():
     loader = StackedLoader(numbered(10), 4, shuffle=True)
-    first = next(iter(loader)).number.tolist()
-    assert read(loader)[0] == first
+    firsts = [next(iter(loader)).number.tolist() for _ in range(3)]
+    assert firsts == [orders(shuffle=True, start=3 * number, steps=1)[0] for number in range(3)]
+
+
+def test_state_after_a_broken_iteration_is_that_of_its_last_batch():
+    loader, resumed = (StackedLoader(numbered(10), 4, shuffle=True) for _ in range(2))
+    next(iter(loader))
+    resumed.load_state_dict(loader.state_dict())
+    assert read(resumed) == orders(shuffle=True, start=1, steps=2)
+
+
+def test_nested_iterations_have_passes_of_their_own():
+    loader = StackedLoader(numbered(10), 4, shuffle=True)
+    inner = [read(loader) for _ in loader]
+    assert inner == [orders(shuffle=True, start=3 * number, steps=3) for number in (1, 2, 3)]
+    assert read(loader) == orders(shuffle=True, start=12, steps=3)
 
 
 def test_iteration_that_ended_with_its_last_batch_is_done():

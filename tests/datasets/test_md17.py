@@ -190,10 +190,35 @@ def test_absent_imports_name_the_method(tmp_path: Path) -> None:
         load(tmp_path, source="ase")
 
 
-def test_a_second_use_does_not_read_the_raw_file(root: Path) -> None:
+def test_a_second_use_does_without_the_raw_file(root: Path) -> None:
     first = load(root)
-    (root / "raw" / "ethanol_xtb.npz").write_bytes(b"")
+    (root / "raw" / "ethanol_xtb.npz").unlink()
     assert torch.equal(load(root).pos, first.pos)
+
+
+def test_a_second_use_does_not_read_the_trajectory(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = load(root)
+    monkeypatch.setattr(MD17Trajectory, "build", None)
+    assert torch.equal(load(root).pos, first.pos)
+
+
+def test_another_trajectory_of_the_name_takes_the_place_of_the_first(root: Path) -> None:
+    first = load(root).pos
+    path = root / "raw" / "ethanol_xtb.npz"
+    with np.load(path) as file:
+        arrays = dict(file)
+    np.savez(path, **arrays | {"R": 2 * arrays["R"]})
+    torch.testing.assert_close(load(root).pos, 2 * first, rtol=0, atol=1e-5)
+
+
+def test_atoms_in_one_place_are_refused(root: Path) -> None:
+    path = root / "raw" / "heap_xtb.npz"
+    np.savez(path, R=np.zeros((100, 20, 3)), z=np.full(20, 6))
+    message = r"in its first frame, 19 atoms lie within 1\.6 A of one"
+    with pytest.raises(ValueError, match=message):
+        MD17Trajectory(root, "heap", source="xtb", delta=1, progress=False)
 
 
 def test_a_truncated_raw_file_is_refused(root: Path) -> None:

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch_geometric.data import Data, HeteroData
 from torch_geometric.loader import DataLoader
+from torch_geometric.transforms import AddRandomWalkPE, Compose
 
 from pyg_remul.datasets import _storage
 from pyg_remul.datasets._collation import Graphs, stack_graphs
@@ -63,6 +65,11 @@ class Bomb:
 
 def double(data: Data) -> Data:
     data.pos = 2 * data.pos
+    return data
+
+
+def with_edges(data: Data) -> Data:
+    data.edge_index = torch.tensor([[0, 1], [1, 0]])
     return data
 
 
@@ -182,6 +189,27 @@ def test_pre_filter_may_keep_one_graph(tmp_path: Path) -> None:
 def test_pre_filter_must_keep_a_graph(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="`pre_filter` must keep at least one graph"):
         Toy(tmp_path, pre_filter=never)
+
+
+@pytest.mark.parametrize("nested", [False, True], ids=["alone", "composed"])
+def test_other_options_of_a_transform_build_again(tmp_path: Path, nested: bool) -> None:
+    for length in (4, 8):
+        transform = AddRandomWalkPE(length)
+        transform = Compose([with_edges, transform if not nested else Compose([transform])])
+        assert Toy(tmp_path, pre_transform=transform).random_walk_pe.size(1) == length
+
+
+def test_numbers_of_numpy_are_those_of_python(tmp_path: Path) -> None:
+    Toy(tmp_path, num=3)
+    assert not Toy(tmp_path, num=np.int64(3)).built
+
+
+def test_files_of_other_raw_files_are_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for state, built in (("a", True), ("a", False), ("b", True), (None, False), ("b", False)):
+        monkeypatch.setattr(Toy, "raw_state", lambda _, state=state: state)
+        assert Toy(tmp_path).built == built
 
 
 def test_pre_transform_must_leave_tensors(tmp_path: Path) -> None:

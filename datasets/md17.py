@@ -65,7 +65,7 @@ class MD17Trajectory(TensorDataset):
     \text{hops})`; and ``frame`` ``[1]``. Centred graphs also hold ``center_of_mass`` ``[1, 3]``,
     which added to ``y`` puts it back. On request, of the frame :math:`t`: ``energy`` ``[1, 1]`` in
     kcal/mol, in float64 as it is large, and ``force`` ``[N, 3]`` in kcal/mol/A. (ASE has eV; 1 eV
-    is 23.06 kcal/mol.)
+    is 23.060548 kcal/mol.)
 
     Note:
         Sources disagree on :math:`\Delta`. REMUL states 5000, which GMN's README calls a misprint
@@ -228,9 +228,10 @@ class MD17Trajectory(TensorDataset):
             urls = [URL + name for name in file_names(self.molecule, self.source)]
             fetch_file(path, urls, progress=self.progress)
         elif not path.exists():
-            command = f"`pyg-remul simulate {self.molecule}`"
-            maker = command if self.source == "xtb" else "`MD17Trajectory.from_ase`"
-            raise FileNotFoundError(f"The file {path} is absent; {maker} makes it.")
+            maker = "`MD17Trajectory.from_ase` makes it"
+            if self.source == "xtb":
+                maker = "copy there what `pyg-remul simulate` made of the molecule"
+            raise FileNotFoundError(f"The file {path} is absent; {maker}.")
 
     def build(self) -> Graphs:
         """Cuts the graphs out of the trajectory."""

@@ -149,7 +149,8 @@ def animate_graphs(
         edge_index: The edges, shape ``[2, E]``.
         target: The true positions, shape ``[frames, N, 3]``.
         prediction: Positions of the same shape to compare with them.
-        fps: Frames a second of the animation; a GIF's are rounded to 1/100 s.
+        fps: Frames a second of the animation; a GIF's pauses are cut to 1/100 s, and
+            it takes 50 at most.
         up: The axis that points up; see :class:`View`.
         azimuth: Degrees by which the viewer walks round the vertical axis.
         elevation: Degrees by which the viewer looks down.
@@ -172,6 +173,8 @@ def animate_graphs(
             f"{list(prediction.shape)}."
         )
     check_integers(fps=fps)
+    if path.suffix == ".gif" and fps > 50:
+        raise ValueError(f"`fps` must be at most 50 in a GIF, got {fps}.")
     writer = _make_writer(path, fps)
     sequences = {"target": target} | ({} if prediction is None else {"prediction": prediction})
     figure, artists, counter = _set_scene(sequences, edge_index, View(up, azimuth, elevation))

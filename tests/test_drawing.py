@@ -193,3 +193,9 @@ def test_bad_arguments_are_refused(tmp_path, target, options, wording):
     arguments = {"path": "graph.gif", "edge_index": PATH, "target": target} | options
     with pytest.raises(ValueError, match=wording):
         animate_graphs(tmp_path / arguments.pop("path"), progress=False, **arguments)
+
+
+def test_gif_takes_50_frames_a_second_at_most(tmp_path):
+    target = torch.rand(2, 3, 3)
+    with pytest.raises(ValueError, match="`fps` must be at most 50 in a GIF, got 60"):
+        animate_graphs(tmp_path / "a.gif", torch.tensor([[0], [1]]), target, fps=60)

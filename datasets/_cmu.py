@@ -69,8 +69,14 @@ def fetch_subject(raw: Path, subject: int, trials: Collection[int]) -> SubjectFi
     skeleton = folder / _skeleton_name(subject)
     # The skeleton comes last: without it, the trials of an unfinished download are not found and
     # taken for all that there are.
-    for path in (*paths.values(), skeleton):
-        fetch_file(path, [f"{URL}{skeleton.stem}/{path.name}"])
+    wanted = (*paths.values(), skeleton)
+    try:
+        for path in wanted:
+            fetch_file(path, [f"{URL}{skeleton.stem}/{path.name}"])
+    except FileNotFoundError as error:
+        _, *others = [path.name for path in wanted if not path.exists()]
+        also = f" Of the same address and folder, {', '.join(others)} are absent too."
+        raise FileNotFoundError(f"{error}{also if others else ''}") from error
     return SubjectFiles(skeleton, paths)
 
 

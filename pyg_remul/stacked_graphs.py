@@ -158,9 +158,10 @@ def _set_nodes(store: BaseStorage, level: Level, numbers: list[int] | None, cut:
 def _collate(dataset: Sequence[BaseData]) -> _Collated:
     """Collates graph by graph."""
     graphs = [dataset[place] for place in range(len(dataset))]
-    for store in graphs[0].stores:
+    for position, store in enumerate(graphs[0].stores):
         for key, value in store.items():
             _check_kind(key, value)
+            _check_alike(key, [graph.stores[position].get(key) for graph in graphs])
     data, slices, _ = collate(Batch, graphs, increment=False, add_batch=False)
     collated = _Collated(data, [], [], [])
     for position, store in enumerate(data.stores):
@@ -191,6 +192,16 @@ def _check_kind(key: str, value: object) -> None:
         raise TypeError(
             f"`{key}` must be a plain dense tensor, a number or text to be stacked, got "
             f"{type(value).__name__}; PyG's DataLoader takes others."
+        )
+
+
+def _check_alike(key: str, values: Sequence[object]) -> None:
+    """Refuses what PyG would promote, by the graphs of a batch instead of the whole dataset."""
+    kinds = {value.dtype if isinstance(value, Tensor) else type(value) for value in values}
+    if len(kinds) > 1 or any(isinstance(v, Tensor) and v.layout != torch.strided for v in values):
+        raise TypeError(
+            f"`{key}` must be of one type in all graphs to be stacked, got "
+            f"{sorted(map(str, kinds))}; PyG's DataLoader takes others."
         )
 
 

@@ -366,3 +366,14 @@ def test_attribute_of_another_kind_is_refused(key, value, kind):
     graphs = [Data(pos=torch.zeros(3, 3), **{key: value}) for _ in range(2)]
     with pytest.raises(TypeError, match=f"`{key}` must be a plain dense tensor, .*got {kind}"):
         StackedGraphs(graphs)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [(1, 2.5), (torch.rand(1), torch.rand(1, dtype=torch.float64)), (torch.eye(2), None)],
+    ids=["numbers", "dtypes", "absent"],
+)
+def test_attributes_of_several_types_are_refused(values):
+    graphs = [Data(pos=torch.rand(2, 3), value=value) for value in values]
+    with pytest.raises(TypeError, match="`value` must be of one type in all graphs to be stacked"):
+        StackedGraphs(graphs)

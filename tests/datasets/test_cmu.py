@@ -88,3 +88,10 @@ def test_an_unfinished_download_is_not_taken_for_the_whole(
         fetch_subject(tmp_path, 35, range(1, 17))
     assert (tmp_path / "35_01.amc").exists()
     assert find_subject(tmp_path, 35) is None
+
+
+def test_all_files_that_are_absent_are_named(
+    tmp_path: Path, site: list[tuple[str, list[str]]]
+) -> None:
+    with pytest.raises(FileNotFoundError, match=r"folder, 35_14\.amc, 35\.asf are absent too\.$"):
+        fetch_subject(tmp_path, 35, [12, 13, 14])

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import re
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any, Final, TypeAlias
@@ -17,23 +16,21 @@ from zipfile import ZipFile
 import ase.io
 import numpy as np
 import pooch
-from ase import Atoms, units
+from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from pyg_remul.datasets._md17_files import file_names
 from pyg_remul.datasets._md17_options import check_molecule
-from pyg_remul.datasets._npz import refusal
-from pyg_remul.files import locked, replacing
+from pyg_remul.files import locked, refusal, replacing
+from pyg_remul.md17_format import KCAL_PER_MOL, write_array
 
 __all__ = ["Trajectory", "import_trajectory"]
 
 Trajectory: TypeAlias = str | os.PathLike[str] | Sequence[Atoms]
 
-KCAL_PER_MOL: Final[float] = units.kcal / units.mol
-"""A kcal/mol in ASE's unit of energy, the electronvolt (CODATA 2014, as all of ASE's units)."""
+PART = 2**20
 RESULTS: Final[dict[str, tuple[str, tuple[int, ...]]]] = {
     "E": ("energy", (1,)),
     "F": ("forces", (-1, 3)),
@@ -130,10 +127,11 @@ def convert(trajectory: Trajectory, path: Path, *, progress: bool = True) -> Non
     with TemporaryDirectory(prefix=f".{path.stem}.", dir=path.parent) as folder:
         z, rows, num_frames = _spool(trajectory, Path(folder), progress=progress)
         with replacing(path) as temporary, ZipFile(temporary, "w") as archive:
-            _write_array(archive, "z", z.shape, z.dtype, io.BytesIO(z.tobytes()))
+            write_array(archive, "z", z.shape, z.dtype, [z.tobytes()])
             for member, shape in rows.items():
                 with open(Path(folder) / member, "rb") as source:
-                    _write_array(archive, member, (num_frames, *shape), np.dtype("f8"), source)
+                    parts = iter(partial(source.read, PART), b"")
+                    write_array(archive, member, (num_frames, *shape), "<f8", parts)
 
 
 def _spool(
@@ -156,15 +154,6 @@ def _spool(
     if not first:
         raise _refusal(trajectory, "it has no frames")
     return first["z"], {member: first[member].shape for member in files}, num_frames
-
-
-def _write_array(
-    archive: ZipFile, member: str, shape: tuple[int, ...], dtype: np.dtype[Any], source: IO[bytes]
-) -> None:
-    header = {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-    with archive.open(f"{member}.npy", "w", force_zip64=True) as target:
-        npy.write_array_header_1_0(target, header)
-        shutil.copyfileobj(source, target)
 
 
 def _read(trajectory: Trajectory) -> Iterator[dict[str, NDArray[Any]]]:

@@ -11,7 +11,8 @@ import numpy as np
 from ase.symbols import Symbols
 from numpy.typing import NDArray
 
-from pyg_remul.datasets._npz import ArrayHeader, read_header, read_rows, refusal
+from pyg_remul.datasets._npz import ArrayHeader, read_header, read_rows
+from pyg_remul.files import refusal
 
 __all__ = ["MOLECULES", "Molecule", "file_names", "read_composition"]
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pyg_remul.datasets._hops import hop_graph
-from pyg_remul.datasets._npz import read_header, read_rows, refusal
+from pyg_remul.datasets._npz import read_header, read_rows
+from pyg_remul.files import refusal
 
 __all__ = ["molecular_graph", "read_labels", "read_positions"]
 

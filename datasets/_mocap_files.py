@@ -11,6 +11,7 @@ from torch import Tensor
 from pyg_remul.datasets._hops import hop_graph
 from pyg_remul.datasets._mocap_splits import Preset
 from pyg_remul.datasets._pickles import load_arrays
+from pyg_remul.files import refusal
 
 __all__ = ["read_motion", "skeleton_graph"]
 
@@ -33,7 +34,7 @@ def read_motion(path: Path, preset: Preset) -> tuple[Tensor, list[Tensor]]:
     """
     content = load_arrays(path)
     if not isinstance(content, tuple) or len(content) != 2:
-        raise _refusal(path, "it is not a pair of bones and trials")
+        raise refusal(path, "it is not a pair of bones and trials")
     bones, trials = content
     return _check_bones(path, bones), _check_trials(path, trials, preset)
 
@@ -58,14 +59,14 @@ def _check_bones(path: Path, bones: object) -> Tensor:
     try:
         pairs = np.asarray(bones)
     except ValueError as error:
-        raise _refusal(path, f"its bones are not pairs ({error})") from error
+        raise refusal(path, f"its bones are not pairs ({error})") from error
     if pairs.shape != (NUM_JOINTS - 1, 2) or pairs.dtype.kind != "i":
-        raise _refusal(
+        raise refusal(
             path, f"its bones have shape {list(pairs.shape)} and type {pairs.dtype}, not 30 pairs"
         )
     child, parent = pairs.T
     if sorted(child) != list(range(1, NUM_JOINTS)) or (parent < 0).any() or (parent >= child).any():
-        raise _refusal(path, "its bones do not give each joint one parent that comes before it")
+        raise refusal(path, "its bones do not give each joint one parent that comes before it")
     return torch.from_numpy(pairs.astype(np.int64))
 
 
@@ -73,25 +74,21 @@ def _check_trials(path: Path, trials: object, preset: Preset) -> list[Tensor]:
     wanted = [trial for split in preset.trials.values() for trial in split]
     if not isinstance(trials, list) or len(trials) <= max(wanted):
         found = len(trials) if isinstance(trials, list) else "none"
-        raise _refusal(path, f"the split needs {max(wanted) + 1} trials, of which it has {found}")
+        raise refusal(path, f"the split needs {max(wanted) + 1} trials, of which it has {found}")
     for index, trial in enumerate(trials):
         if not isinstance(trial, np.ndarray) or trial.dtype.kind != "f":
-            raise _refusal(path, f"trial {index} is not an array of floating-point numbers")
+            raise refusal(path, f"trial {index} is not an array of floating-point numbers")
         if trial.shape[1:] != (NUM_JOINTS, 3):
-            raise _refusal(
+            raise refusal(
                 path, f"trial {index} has shape {list(trial.shape)}, not [frames, {NUM_JOINTS}, 3]"
             )
         if not np.isfinite(trial).all():
-            raise _refusal(path, f"trial {index} has values that are not finite")
+            raise refusal(path, f"trial {index} has values that are not finite")
         # The velocity of the last frame of the window takes one frame more.
         if index in wanted and len(trial) <= preset.window:
-            raise _refusal(
+            raise refusal(
                 path,
                 f"trial {index} has {len(trial)} frames, of which the split needs "
                 f"{preset.window + 1}",
             )
     return [torch.from_numpy(np.array(trial, dtype=np.float64)) for trial in trials]
-
-
-def _refusal(path: Path, reason: str) -> ValueError:
-    return ValueError(f"The file {path} is refused: {reason}.")

@@ -16,7 +16,9 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-__all__ = ["ArrayHeader", "archive_state", "read_header", "read_rows", "refusal"]
+from pyg_remul.files import refusal
+
+__all__ = ["ArrayHeader", "archive_state", "read_header", "read_rows"]
 
 BLOCK = 2**22
 """Bytes that are decompressed at a time."""
@@ -111,11 +113,6 @@ def read_rows(
                 kept[first:last] = block[rows[first:last] - start]
                 bar.update(len(block))
     return kept
-
-
-def refusal(path: Path, reason: str) -> ValueError:
-    """The error for a file that is not what it should be."""
-    return ValueError(f"The file {path} is refused: {reason}.")
 
 
 def archive_state(path: Path) -> str:

@@ -17,8 +17,9 @@ from pyg_remul.datasets._download import fetch_file
 from pyg_remul.datasets._md17_files import file_names, read_composition
 from pyg_remul.datasets._md17_options import LEVELS, MAX_SAMPLES, TrajectoryOptions
 from pyg_remul.datasets._md17_samples import molecular_graph, read_labels, read_positions
-from pyg_remul.datasets._npz import archive_state, refusal
+from pyg_remul.datasets._npz import archive_state
 from pyg_remul.datasets._storage import TensorDataset, raw_folder
+from pyg_remul.files import refusal
 
 __all__ = ["MD17Trajectory"]
 

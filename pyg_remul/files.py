@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
-__all__ = ["locked", "remove_leftovers", "replacing", "write_text"]
+__all__ = ["locked", "refusal", "remove_leftovers", "replacing", "write_text"]
 
 PATIENCE = 5.0
 """Seconds that a process waits for another before it says so."""
@@ -94,3 +94,13 @@ def write_text(path: Path, text: str) -> None:
     """
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def refusal(path: Path, reason: str) -> ValueError:
+    """The error for a file that is not what it should be.
+
+    Args:
+        path: The file.
+        reason: What is wrong with it, as a clause.
+    """
+    return ValueError(f"The file {path} is refused: {reason}.")

@@ -8,6 +8,8 @@ from pathlib import Path
 import ase.io
 from ase import Atoms
 
+from pyg_remul.files import refusal
+
 __all__ = ["MOLECULES", "load_molecule"]
 
 MOLECULES = (
@@ -53,9 +55,9 @@ def _read(path: Path) -> Atoms:
     try:
         atoms = ase.io.read(path)
     except Exception as error:  # each of ASE's readers fails in its own way
-        raise ValueError(f"The file {path} is refused: ASE cannot read it ({error}).") from error
+        raise refusal(path, f"ASE cannot read it ({error})") from error
     if atoms.pbc.any():
-        raise ValueError(f"The file {path} is refused: it is periodic, not a molecule in vacuum.")
+        raise refusal(path, "it is periodic, not a molecule in vacuum")
     if len(atoms) < 2:
-        raise ValueError(f"The file {path} is refused: it holds fewer than two atoms.")
+        raise refusal(path, "it holds fewer than two atoms")
     return Atoms(atoms.numbers, atoms.positions)

@@ -23,9 +23,10 @@ from pyg_remul.dynamics import (
     thermal_velocities,
 )
 from pyg_remul.files import locked, write_text
+from pyg_remul.md17_format import KCAL_PER_MOL
 from pyg_remul.molecules import load_molecule
 from pyg_remul.randomness import derive_seed
-from pyg_remul.simulation_log import KCAL_PER_MOL, write_log
+from pyg_remul.simulation_log import write_log
 from pyg_remul.trajectory_store import TrajectoryStore
 from pyg_remul.xtb import gfn2_xtb, xtb_threads
 

@@ -15,16 +15,14 @@ from matplotlib.figure import Figure
 
 from pyg_remul.figures import BLUE, GREEN, GREY, ORANGE, PINK, furnish, save_figure
 from pyg_remul.files import write_text
+from pyg_remul.md17_format import KCAL_PER_MOL
 
 if TYPE_CHECKING:
     from pyg_remul.dynamics import MolecularDynamics
     from pyg_remul.simulation import SimulationConfig
     from pyg_remul.trajectory_store import TrajectoryStore
 
-__all__ = ["KCAL_PER_MOL", "LogRow", "plot_simulation", "write_log"]
-
-KCAL_PER_MOL = units.kcal / units.mol
-"""In eV, 0.0433641, from the constants of CODATA 2014 that ASE has."""
+__all__ = ["LogRow", "plot_simulation", "write_log"]
 
 _ROWS = 2000
 

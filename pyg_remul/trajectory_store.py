@@ -11,6 +11,7 @@ import numpy as np
 
 from pyg_remul.dynamics import Array
 from pyg_remul.files import replacing
+from pyg_remul.md17_format import write_array
 
 __all__ = ["TrajectoryStore"]
 
@@ -74,11 +75,8 @@ class TrajectoryStore:
         with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
             for name in ("R", "E", "F"):
                 shape = (self.num_frames - start, *self._shapes[name])
-                header = {"descr": "<f8", "fortran_order": False, "shape": shape}
-                with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
-                    np.lib.format.write_array_header_1_0(file, header)
-                    for values in self._from(start, name):
-                        file.write(values.tobytes())
+                parts = (values.tobytes() for values in self._from(start, name))
+                write_array(archive, name, shape, "<f8", parts)
             for name, value in entries.items():
                 _write(archive, name, value)
 

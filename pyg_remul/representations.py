@@ -16,7 +16,7 @@ from pyg_remul.irreps import wigner_matrices
 if TYPE_CHECKING:
     from pyg_remul.element import GroupElement
 
-__all__ = ["Representation", "parse_representation"]
+__all__ = ["Representation", "parse_representation", "representation_terms"]
 
 
 class Representation(ABC):
@@ -273,3 +273,19 @@ def parse_representation(text: str) -> Representation:
     if len(terms) == 1 and terms[0][0] == 1:
         return terms[0][1]
     return _Sum(terms)
+
+
+def representation_terms(text: str) -> tuple[tuple[int, str], ...]:
+    """Returns the multiplicity and the kind of every term of a representation.
+
+    Args:
+        text: The description, as for :func:`parse_representation`.
+
+    Example:
+        >>> representation_terms("2xscalar + point")
+        ((2, 'scalar'), (1, 'point'))
+    """
+    representation = parse_representation(text)
+    if isinstance(representation, _Sum):
+        return tuple((mul, str(base)) for mul, base in representation.terms)
+    return ((1, str(representation)),)

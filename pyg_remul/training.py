@@ -87,7 +87,12 @@ class RemulModule(lightning.LightningModule):
         return self.model(batch)
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        """One step of the configured method."""
+        """One step of the configured method, with the penalty of a model that has its own."""
+        loss = self._method_loss(batch)
+        penalty = getattr(self.model, "regularisation", None)
+        return loss if penalty is None else loss + penalty()
+
+    def _method_loss(self, batch: Batch) -> Tensor:
         if self.config.method == "plain":
             objective = self.criterion.supervise(self.model, batch)
             self._note(objective, objective)

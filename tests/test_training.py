@@ -123,6 +123,20 @@ def test_step_is_that_of_the_loss_with_its_weights():
     assert torch.equal(module.training_step(batch, 0), out.loss)
 
 
+@pytest.mark.parametrize("method", ["plain", "remul"])
+def test_step_adds_the_penalty_of_the_model(method):
+    class Penalised(NodeLinear):
+        def regularisation(self):
+            return 7 * self.head.weight.square().sum()
+
+    model = Penalised(dtype=torch.float32)
+    bare = NodeLinear(dtype=torch.float32)
+    bare.load_state_dict(model.state_dict())
+    batch = single_batch()
+    loss, penalised = (make_module(m, method=method).training_step(batch, 0) for m in (bare, model))
+    close(penalised, loss + model.regularisation(), atol=1e-5)
+
+
 @pytest.mark.parametrize("method", ["augmentation", "remul", "gradnorm"])
 def test_rotations_depend_on_the_seed_and_the_step_alone(at_step, method):
     batch, model = single_batch(), NodeLinear(dtype=torch.float32)

@@ -26,6 +26,10 @@ class Case:
     reads_edges: bool = True
     fixed_size: bool = False
     without_gradient: str = "none"  # prefix of the parameters that the output does not depend on
+    reflections: bool = True  # whether an exact symmetry includes them
+    translations: bool = True
+    declared: bool = False  # whether the inputs are declared by `reps` instead of `in_channels`
+    sizes: tuple[str, ...] = ("in_channels", "hidden_channels", "out_channels", "num_layers")
 
     @property
     def symmetry(self):
@@ -72,20 +76,25 @@ def train(model, data, num_steps):
         optimizer.step()
 
 
-def relative_error(model, data, matrices):
+def relative_error(model, data, matrices, *, translate=True):
     """Sum of errors of equivariance over sum of output norms about the graph's mean."""
     dtype = data.pos.dtype
     error = norm = 0.0
     with torch.no_grad():
         out = model(data)
         for matrix in matrices.to(dtype):
-            shift = torch.randn(3, dtype=dtype)
+            shift = torch.randn(3, dtype=dtype) * translate
             moved = data.clone()
             moved.pos = data.pos @ matrix.T + shift
             moved.vel = data.vel @ matrix.T
             error += (model(moved) - (out @ matrix.T + shift)).norm()
             norm += (out - out.mean(dim=0)).norm()
     return float(error / norm)
+
+
+def rotations(matrices):
+    """Orthogonal matrices with the sign of the reflections among them turned."""
+    return matrices * torch.linalg.det(matrices)[:, None, None]
 
 
 def permuted(data, order):
@@ -118,7 +127,23 @@ def first_tensor(output):
 def test_exact_model_is_equivariant(case, num_steps, dtype, bound, make_graph, orthogonal):
     model, data = case.build().to(dtype), make_graph(dtype=dtype)
     train(model, data, num_steps)
-    assert relative_error(model, data, orthogonal(20)) <= bound
+    matrices = orthogonal(20) if case.reflections else rotations(orthogonal(20))
+    assert relative_error(model, data, matrices, translate=case.translations) <= bound
+
+
+@over([case for case in CASES if case.symmetry == "exact" and not case.reflections])
+def test_model_of_rotations_alone_tells_mirror_images_apart(case, make_graph, orthogonal):
+    model, data = case.build().double(), make_graph()
+    train(model, data, 5)
+    mirrored = -rotations(orthogonal(20))
+    assert relative_error(model, data, mirrored, translate=False) > 1e-3
+
+
+@over([case for case in CASES if case.symmetry == "exact" and not case.translations])
+def test_model_without_translations_depends_on_the_origin(case, make_graph):
+    model, data = case.build().double(), make_graph()
+    train(model, data, 5)
+    assert relative_error(model, data, torch.eye(3).expand(5, 3, 3)) > 1e-3
 
 
 @both_stages
@@ -361,6 +386,8 @@ def test_wrong_total_width_is_told(case, make_graph):
     name = model.inputs[-1]
     data[name] = torch.ones(NUM_NODES, 9, dtype=torch.float64)
     expected = rf"`in_channels` must equal .*{name}: 9.*, got {model.in_channels}\."
+    if case.declared:
+        expected = rf"`data\.{name}` must have width 3 to be of kind '\w+', got 9\."
     with pytest.raises(ValueError, match=expected):
         model(data)
 
@@ -405,8 +432,10 @@ def test_negative_edge_dim_is_refused(build):
         build(edge_dim=-1)
 
 
-@every_case
-@pytest.mark.parametrize("name", ["in_channels", "hidden_channels", "out_channels", "num_layers"])
+@pytest.mark.parametrize(
+    ("case", "name"),
+    [pytest.param(case, name, id=f"{case.name}-{name}") for case in CASES for name in case.sizes],
+)
 def test_size_below_one_is_refused(case, name):
     with pytest.raises(ValueError, match=rf"`{name}` must be positive, got 0\."):
         case.build(**{name: 0})

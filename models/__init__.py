@@ -4,5 +4,6 @@ from pyg_remul.models.egnn import EGNN
 from pyg_remul.models.flat_mlp import FlatMLP
 from pyg_remul.models.gnn import GNN
 from pyg_remul.models.graph_transformer import GraphTransformer
+from pyg_remul.models.se3_transformer import SE3Transformer
 
-__all__ = ["EGNN", "GNN", "FlatMLP", "GraphTransformer"]
+__all__ = ["EGNN", "GNN", "FlatMLP", "GraphTransformer", "SE3Transformer"]

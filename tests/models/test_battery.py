@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch_geometric.data import Batch
 
-from pyg_remul.models import EGNN, GNN, FlatMLP, GraphTransformer
+from pyg_remul.models import EGNN, GNN, FlatMLP, GraphTransformer, SE3Transformer
 
 NUM_NODES = 5
 
@@ -39,6 +39,14 @@ class Case:
 SMALL = {"hidden_channels": 16, "num_layers": 2}
 small_egnn = partial(EGNN, edge_dim=3, **SMALL)
 small_transformer = partial(GraphTransformer, heads=4, **SMALL)
+small_se3 = partial(
+    SE3Transformer, hidden_channels=4, num_layers=2, num_degrees=3, div=2, edge_dim=3
+)
+se3_traits = {
+    "reflections": False,
+    "declared": True,
+    "sizes": ("hidden_channels", "num_layers", "num_degrees", "heads", "div"),
+}
 CASES = [
     Case("FlatMLP", partial(FlatMLP, NUM_NODES, **SMALL), reads_edges=False, fixed_size=True),
     Case("GNN", partial(GNN, **SMALL)),
@@ -56,6 +64,8 @@ CASES = [
         partial(small_transformer, norm_axes="graph"),
         reads_edges=False,
     ),
+    Case("SE3Transformer", small_se3, **se3_traits),
+    Case("SE3Transformer-heads", partial(small_se3, heads=2, mass=None), **se3_traits),
 ]
 
 
@@ -358,6 +368,7 @@ def test_every_parameter_gets_a_finite_gradient_unless_declared_unused(case, mak
             2_725_467,
             id="GraphTransformer-168x12",
         ),
+        pytest.param(SE3Transformer, 293_920, id="SE3Transformer"),
     ],
 )
 def test_number_of_parameters_is_the_published_one(build, count):
@@ -413,7 +424,7 @@ def test_forward_leaves_the_data_untouched(case, make_graph):
         assert torch.equal(data[name], before[name]), name
 
 
-@over([case for case in CASES if case.build.func is not EGNN])
+@over([case for case in CASES if case.build.func not in (EGNN, SE3Transformer)])
 def test_output_is_the_linear_head_of_the_features(case, make_graph):
     model, data = case.build().double(), make_graph()
     assert isinstance(model.head, nn.Linear)
@@ -438,8 +449,9 @@ def test_one_dimensional_attribute_counts_as_one_column(case, make_graph):
             GraphTransformer(7, 8, num_layers=1, heads=2),
             "GraphTransformer(7, 8, 3, num_layers=1, heads=2)",
         ),
+        (SE3Transformer(), "SE3Transformer(3, 8, 3, num_layers=4, num_degrees=4)"),
     ],
-    ids=["FlatMLP", "GNN", "EGNN", "GraphTransformer"],
+    ids=["FlatMLP", "GNN", "EGNN", "GraphTransformer", "SE3Transformer"],
 )
 def test_repr_tells_the_sizes(model, text):
     assert repr(model) == text
@@ -519,7 +531,9 @@ def test_missing_edge_index_is_named(case, make_graph):
         model(data)
 
 
-@pytest.mark.parametrize("build", [GNN, small_egnn], ids=["GNN", "EGNN"])
+@pytest.mark.parametrize(
+    "build", [GNN, small_egnn, small_se3], ids=["GNN", "EGNN", "SE3Transformer"]
+)
 def test_wrong_width_of_edge_attributes_is_told(build, make_graph):
     data = make_graph(dtype=torch.float32)
     data.edge_attr = data.edge_attr[:, :2]
@@ -527,7 +541,7 @@ def test_wrong_width_of_edge_attributes_is_told(build, make_graph):
         build()(data)
 
 
-@pytest.mark.parametrize("build", [GNN, EGNN])
+@pytest.mark.parametrize("build", [GNN, EGNN, SE3Transformer])
 def test_negative_edge_dim_is_refused(build):
     with pytest.raises(ValueError, match=r"`edge_dim` must not be negative, got -1\."):
         build(edge_dim=-1)

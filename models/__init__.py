@@ -5,5 +5,6 @@ from pyg_remul.models.flat_mlp import FlatMLP
 from pyg_remul.models.gnn import GNN
 from pyg_remul.models.graph_transformer import GraphTransformer
 from pyg_remul.models.multi_channel_egnn import MultiChannelEGNN
+from pyg_remul.models.se3_transformer import SE3Transformer
 
-__all__ = ["EGNN", "GNN", "FlatMLP", "GraphTransformer", "MultiChannelEGNN"]
+__all__ = ["EGNN", "GNN", "FlatMLP", "GraphTransformer", "MultiChannelEGNN", "SE3Transformer"]

@@ -13,7 +13,14 @@ from torch import nn
 from torch_geometric.data import Batch
 
 from pyg_remul import GroupElement
-from pyg_remul.models import EGNN, GNN, FlatMLP, GraphTransformer, MultiChannelEGNN
+from pyg_remul.models import (
+    EGNN,
+    GNN,
+    FlatMLP,
+    GraphTransformer,
+    MultiChannelEGNN,
+    SE3Transformer,
+)
 from pyg_remul.representations import parse_representation
 
 NUM_NODES = 5
@@ -56,6 +63,14 @@ channels_egnn = partial(
 )
 declared = {"declared": True, "sizes": ("hidden_channels", "num_layers", "dim")}
 small_transformer = partial(GraphTransformer, heads=4, **SMALL)
+small_se3 = partial(
+    SE3Transformer, hidden_channels=4, num_layers=2, num_degrees=3, div=2, edge_dim=3
+)
+se3_traits = {
+    "reflections": False,
+    "declared": True,
+    "sizes": ("hidden_channels", "num_layers", "num_degrees", "heads", "div"),
+}
 CASES = [
     Case("FlatMLP", partial(FlatMLP, NUM_NODES, **SMALL), reads_edges=False, fixed_size=True),
     Case("GNN", partial(GNN, **SMALL)),
@@ -79,6 +94,8 @@ CASES = [
         partial(small_transformer, norm_axes="graph"),
         reads_edges=False,
     ),
+    Case("SE3Transformer", small_se3, **se3_traits),
+    Case("SE3Transformer-heads", partial(small_se3, heads=2, mass=None), **se3_traits),
 ]
 
 
@@ -391,6 +408,7 @@ def test_every_parameter_gets_a_finite_gradient_unless_declared_unused(case, mak
             2_725_467,
             id="GraphTransformer-168x12",
         ),
+        pytest.param(SE3Transformer, 293_920, id="SE3Transformer"),
     ],
 )
 def test_number_of_parameters_is_the_published_one(build, count):
@@ -446,7 +464,7 @@ def test_forward_leaves_the_data_untouched(case, make_graph):
         assert torch.equal(data[name], before[name]), name
 
 
-@over([case for case in CASES if case.build.func not in (EGNN, MultiChannelEGNN)])
+@over([case for case in CASES if case.build.func not in (EGNN, MultiChannelEGNN, SE3Transformer)])
 def test_output_is_the_linear_head_of_the_features(case, make_graph):
     model, data = case.build().double(), make_graph()
     assert isinstance(model.head, nn.Linear)
@@ -472,8 +490,9 @@ def test_one_dimensional_attribute_counts_as_one_column(case, make_graph):
             GraphTransformer(7, 8, num_layers=1, heads=2),
             "GraphTransformer(7, 8, 3, num_layers=1, heads=2)",
         ),
+        (SE3Transformer(), "SE3Transformer(3, 8, 3, num_layers=4, num_degrees=4)"),
     ],
-    ids=["FlatMLP", "GNN", "EGNN", "MultiChannelEGNN", "GraphTransformer"],
+    ids=["FlatMLP", "GNN", "EGNN", "MultiChannelEGNN", "GraphTransformer", "SE3Transformer"],
 )
 def test_repr_tells_the_sizes(model, text):
     assert repr(model) == text
@@ -554,7 +573,9 @@ def test_missing_edge_index_is_named(case, make_graph):
 
 
 @pytest.mark.parametrize(
-    "build", [GNN, small_egnn, channels_egnn], ids=["GNN", "EGNN", "MultiChannelEGNN"]
+    "build",
+    [GNN, small_egnn, channels_egnn, small_se3],
+    ids=["GNN", "EGNN", "MultiChannelEGNN", "SE3Transformer"],
 )
 def test_wrong_width_of_edge_attributes_is_told(build, make_graph):
     data = make_graph(dtype=torch.float32)
@@ -563,7 +584,7 @@ def test_wrong_width_of_edge_attributes_is_told(build, make_graph):
         build()(data)
 
 
-@pytest.mark.parametrize("build", [GNN, EGNN, MultiChannelEGNN])
+@pytest.mark.parametrize("build", [GNN, EGNN, MultiChannelEGNN, SE3Transformer])
 def test_negative_edge_dim_is_refused(build):
     with pytest.raises(ValueError, match=r"`edge_dim` must not be negative, got -1\."):
         build(edge_dim=-1)

@@ -65,3 +65,30 @@ def amplify():
         return module
 
     return enlarge
+
+
+@pytest.fixture
+def settle():
+    """Sets every parameter of a model to evenly spaced values, whatever its initialisation."""
+
+    def fill(module, bound=0.5):
+        for parameter in module.parameters():
+            values = torch.linspace(-bound, bound, parameter.numel(), dtype=torch.float64)
+            parameter.data = values.view_as(parameter)
+        return module
+
+    return fill
+
+
+@pytest.fixture
+def ring():
+    """Four nodes whose attributes are written out, joined to a ring."""
+    row = torch.arange(4.0, dtype=torch.float64)
+    pos = torch.stack([row.cos(), row.sin(), row / 4], dim=1)
+    return Data(
+        charge=row,
+        pos=pos,
+        vel=pos.roll(1, 0) / 2,
+        force=pos.flip(1),
+        edge_index=torch.stack([row.long(), row.long().roll(1)]),
+    )

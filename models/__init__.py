@@ -2,7 +2,8 @@
 
 from pyg_remul.models.egnn import EGNN
 from pyg_remul.models.flat_mlp import FlatMLP
+from pyg_remul.models.gatr import GATr
 from pyg_remul.models.gnn import GNN
 from pyg_remul.models.graph_transformer import GraphTransformer
 
-__all__ = ["EGNN", "GNN", "FlatMLP", "GraphTransformer"]
+__all__ = ["EGNN", "GNN", "FlatMLP", "GATr", "GraphTransformer"]

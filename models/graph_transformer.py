@@ -12,6 +12,7 @@ from torch_geometric.data import Data
 
 from pyg_remul.checks import check_integers
 from pyg_remul.models._base import NodeModel, graph_sizes
+from pyg_remul.models._padding import Padding
 
 __all__ = ["GraphTransformer", "TransformerBlock"]
 
@@ -166,16 +167,8 @@ class GraphTransformer(NodeModel):
             ValueError: If an attribute is missing or does not fit.
         """
         x = self.node_inputs(data)
-        # A graph without nodes has no rows, and attention over padding alone would give NaN.
-        sizes = [size for size in graph_sizes(data, self.inputs[0], x.size(0)) if size > 0]
-        longest = max(sizes, default=0)
-        if all(size == longest for size in sizes):
-            return self.core(x.view(len(sizes), longest, self.in_channels)).flatten(0, 1)
-        mask = torch.arange(longest) < torch.tensor(sizes).unsqueeze(1)
-        rows = mask.flatten().nonzero().squeeze(1).to(x.device)
-        padded = x.new_zeros(mask.numel(), x.size(1)).index_copy(0, rows, x)
-        h = self.core(padded.view(*mask.shape, self.in_channels), mask.to(x.device))
-        return h.flatten(0, 1).index_select(0, rows)
+        padding = Padding(graph_sizes(data, self.inputs[0], x.size(0)), x.device)
+        return padding.unpad(self.core(padding.pad(x), padding.mask))
 
     def forward(self, data: Data) -> Tensor:
         """Returns the outputs of all nodes.

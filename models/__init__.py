@@ -5,5 +5,6 @@ from pyg_remul.models.flat_mlp import FlatMLP
 from pyg_remul.models.gatr import GATr
 from pyg_remul.models.gnn import GNN
 from pyg_remul.models.graph_transformer import GraphTransformer
+from pyg_remul.models.se3_transformer import SE3Transformer
 
-__all__ = ["EGNN", "GNN", "FlatMLP", "GATr", "GraphTransformer"]
+__all__ = ["EGNN", "GNN", "FlatMLP", "GATr", "GraphTransformer", "SE3Transformer"]

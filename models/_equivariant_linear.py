@@ -25,14 +25,15 @@ class EquiLinear(nn.Module):
     r"""Equivariant linear map of `Brehmer et al. (2023) <https://arxiv.org/abs/2305.18415>`_.
 
     .. math::
-        y_o &= \sum_i \Bigl( \sum_{k=0}^{4} \frac{w_{koi}}{\sqrt{\binom 4k}} \langle x_i \rangle_k
-             + \sum_{k=0}^{3} \frac{w_{5+k,oi}}{\sqrt{\binom 3k}} \, e_0 \langle x_i \rangle_k \Bigr)
-             + \sum_j a_{oj} s_j + b_o \\
+        y_o &= \sum_i \Bigl( \sum_{k=0}^{4} \frac{w_{koi}}{\sqrt{n_k}} \langle x_i \rangle_k
+            + \sum_{k=0}^{3} \frac{v_{koi}}{\sqrt{m_k}} \, e_0 \langle x_i \rangle_k \Bigr)
+            + \sum_j a_{oj} s_j + b_o \\
         t_p &= \sum_j c_{pj} s_j + \sum_i d_{pi} \langle x_i \rangle_0 + f_p
 
-    where :math:`\langle x \rangle_k` is the part of grade k of a multivector, and the s and t are
-    scalars. Under rotations and translations there are no other linear maps of multivectors. The
-    map costs a product of a 16 x 16 table only 24 small matrices: one for each blade, and one from
+    where :math:`\langle x \rangle_k` is the part of grade k of a multivector, with :math:`n_k`
+    blades, :math:`m_k` of them without :math:`e_0`, and the s and t are scalars. No other linear
+    maps commute with the rotations, translations and reflections of multivectors. Instead of a
+    product with a 16 x 16 table it takes 24 small matrix products: one for each blade, and one from
     each blade without :math:`e_0` to :math:`e_0` times that blade.
 
     Weights start uniform, within bounds that keep the variance of every grade; see the paper's
@@ -91,12 +92,16 @@ class EquiLinear(nn.Module):
         Returns:
             Shapes [16, ..., out_channels] and [..., out_scalars].
         """
-        blades = (self.weight * self.sizes.to(self.weight.dtype).rsqrt()).index_select(0, self.index)
+        blades = (self.weight * self.sizes.to(self.weight.dtype).rsqrt()).index_select(
+            0, self.index
+        )
         same, lifted = blades.mT.split([len(BLADES), NUM_EUCLIDEAN])
         flat = x.flatten(1, -2)
         euclidean, ideal = flat.split(NUM_EUCLIDEAN)
         scalars = functional.linear(s, self.from_scalars, self.bias)
-        to_grade_zero, t = scalars.split([self.out_channels, scalars.size(-1) - self.out_channels], -1)
+        to_grade_zero, t = scalars.split(
+            [self.out_channels, scalars.size(-1) - self.out_channels], -1
+        )
         first, rest = torch.bmm(euclidean, same[:NUM_EUCLIDEAN]).split([1, NUM_EUCLIDEAN - 1])
         ideal = torch.baddbmm(torch.bmm(ideal, same[NUM_EUCLIDEAN:]), euclidean, lifted)
         first = first + to_grade_zero.reshape(1, -1, self.out_channels)

@@ -79,7 +79,7 @@ class GeometricAttention(nn.Module):
             torch.cat([*value[0], value[1]], dim=-1).unsqueeze(1),
             attn_mask=None if mask is None else mask[:, None, None, :],
         )
-        attended = attended.view(*s.shape[:-1], self.heads, -1)
+        attended = attended.view(*query[1].shape[:-1], attended.size(-1))
         y, t = attended.split([len(BLADES) * self.width, self.scalar_width], dim=-1)
         y = y.unflatten(-1, (len(BLADES), self.width)).movedim(-2, 0)
         out: tuple[Tensor, Tensor] = self.out(y.flatten(-2), t.flatten(-2))
@@ -122,6 +122,6 @@ class _SmallOutput(EquiLinear):
     def reset_parameters(self) -> None:
         super().reset_parameters()
         with torch.no_grad():
-            for weight in (self.weight, self.from_scalars, self.to_scalars):
-                weight *= 0.1
-            self.bias[self.out_channels :] *= 0.1
+            for parameter in self.parameters():
+                grade_zero = self.out_channels if parameter is self.bias else 0
+                parameter[grade_zero:] *= 0.1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -58,17 +57,13 @@ def embed_objects(objects: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         Multivectors [16, ..., C] and scalars [..., S], in the numbers of
         :func:`embedding_sizes`.
     """
-    like = next(iter(objects.values()))[..., 0, 0]
-    scalar = objects["scalar"].squeeze(-1) if "scalar" in objects else like.new_empty(*like.shape, 0)
     channels, num_scalars = embedding_sizes({k: v.size(-2) for k, v in objects.items()})
-    vector = like.new_zeros(*like.shape, channels, 3)
-    if "vector" in objects:
-        vector = functional.pad(objects["vector"], (0, 0, 0, channels - objects["vector"].size(-2)))
-    scalar = functional.pad(scalar, (0, max(channels + num_scalars - scalar.size(-1), 0)))
+    none = next(iter(objects.values()))[..., :0, :1]
+    scalar = _resize(objects.get("scalar", none).squeeze(-1), channels + num_scalars)
+    vector = _resize(objects.get("vector", none.expand(*none.shape[:-1], 3)).mT, channels).mT
     x = embed_translation(vector) + embed_scalar(scalar[..., :channels])
     if "point" in objects:
-        point = embed_point(objects["point"])
-        x = x + functional.pad(point, (0, channels - point.size(-1)))
+        x = x + _resize(embed_point(objects["point"]), channels)
     return x, scalar[..., channels:]
 
 
@@ -143,6 +138,11 @@ def centroid(points: Tensor, mask: Tensor | None) -> Tensor:
     weight = mask[..., None, None].to(points.dtype)
     total = (points * weight).sum(dim=(1, 2), keepdim=True)
     return total / (weight.sum(dim=(1, 2), keepdim=True) * points.size(2))
+
+
+def _resize(x: Tensor, size: int) -> Tensor:
+    """Appends zeros to the last axis."""
+    return functional.pad(x, (0, size - x.size(-1)))
 
 
 def _num_multivectors(counts: Mapping[str, int]) -> int:

@@ -152,8 +152,8 @@ def _product(x: Tensor, y: Tensor, product: Product) -> Tensor:
 @lru_cache
 def _terms(product: Product, axes: str) -> tuple[Term, ...]:
     """The terms of a product with its axes permuted, in the order of the results."""
-    order = ["ijk".index(axis) for axis in axes]
-    terms = [Term(*(term[axis] for axis in order), term.sign) for term in product_terms(product)]
+    left, right, out = ("ijk".index(axis) for axis in axes)
+    terms = (Term(t[left], t[right], t[out], t.sign) for t in product_terms(product))
     return tuple(sorted(terms, key=lambda term: term.out))
 
 
@@ -178,11 +178,11 @@ def _contract(x: Tensor, y: Tensor, product: str, axes: str) -> Tensor:
 
 
 @_contract.register_fake
-def _(x: Tensor, y: Tensor, product: str, axes: str) -> Tensor:
+def _(x: Tensor, y: Tensor, product: str, axes: str) -> Tensor:  # noqa: ARG001
     return x.new_empty(x.shape)
 
 
-def _save(ctx: Any, inputs: tuple[Tensor, Tensor, str, str], output: Tensor) -> None:
+def _save(ctx: Any, inputs: tuple[Tensor, Tensor, str, str], output: Tensor) -> None:  # noqa: ARG001
     x, y, ctx.product, ctx.axes = inputs
     ctx.save_for_backward(x, y)
 

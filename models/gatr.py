@@ -13,7 +13,6 @@ from pyg_remul.models._base import Symmetry, graph_sizes
 from pyg_remul.models._equivariant_linear import EquiLinear
 from pyg_remul.models._gatr_attention import GeometricAttention
 from pyg_remul.models._gatr_layers import GeometricMLP, equi_norm
-from pyg_remul.models._geometric import GeometricModel
 from pyg_remul.models._gatr_objects import (
     centroid,
     embed_objects,
@@ -22,6 +21,7 @@ from pyg_remul.models._gatr_objects import (
     read_objects,
     readout_sizes,
 )
+from pyg_remul.models._geometric import GeometricModel
 from pyg_remul.models._padding import Padding
 
 __all__ = ["GATr", "GATrBlock"]
@@ -45,6 +45,7 @@ class GATrBlock(nn.Module):
         heads: Number of attention heads.
 
     Example:
+        >>> import torch
         >>> x, s = GATrBlock(4, 8, heads=2)(torch.ones(16, 1, 3, 4), torch.ones(1, 3, 8))
         >>> x.shape, s.shape
         (torch.Size([16, 1, 3, 4]), torch.Size([1, 3, 8]))
@@ -73,9 +74,54 @@ class GATrBlock(nn.Module):
 
 
 class GATr(GeometricModel):
-    r"""Geometric algebra Transformer of `Brehmer et al. <https://arxiv.org/abs/2305.18415>`_.
+    r"""Geometric algebra Transformer of `Brehmer et al. (2023) <https://arxiv.org/abs/2305.18415>`_.
 
-    Its symmetry is ``"exact"`` under rotations and translations, SE(3). ...
+    .. math::
+        h_i^0 = \operatorname{EquiLinear}(\operatorname{embed}(x_i)), \qquad
+        h^{l+1} = \operatorname{GATrBlock}(h^l), \qquad
+        y_i = \operatorname{read}(\operatorname{EquiLinear}(h_i^L))
+
+    where :math:`x_i` holds scalars, vectors and points of node i, and :math:`h_i` multivectors of
+    the projective geometric algebra G(3,0,1) and scalars. The k-th multivector that enters is the
+    sum of the k-th scalar, the k-th vector as a translation, and the k-th point; scalars beyond the
+    multivectors enter as scalars. What leaves is read from the k-th multivector likewise, scalars
+    from scalars. Attention is among all nodes of a graph; edges are not read. The defaults are
+    those for N-body: mass, position and velocity make one multivector.
+
+    Its symmetry is ``"exact"`` under rotations and translations, for outputs of every kind; a
+    pseudovector may stand as a ``"vector"``. Under reflections it is not, though nearly so at
+    initialisation. It commutes with permutations of the nodes of a graph. Inputs, outputs and
+    their units are those of the data.
+
+    Note:
+        The network sees points relative to the mean of the graph's. By its symmetry this changes
+        no result but for rounding, which far from the origin would spoil single precision, and
+        for points of weight nearly zero, where the released code depends on the origin. A vector
+        is read relative to the same mean. The released code makes the initial weights of grade 0
+        larger than it means to, by a factor of :math:`\sqrt 2`; here they are as meant.
+
+    Args:
+        hidden_channels: Number of multivectors in the blocks.
+        num_layers: Number L of blocks.
+        hidden_scalars: Number of scalars in the blocks.
+        heads: Number of attention heads; a divisor of twice `hidden_channels` and of twice
+            `hidden_scalars`.
+        inputs: Names of the node attributes to read.
+        reps: Their representations, made of ``"scalar"``, ``"vector"`` and ``"point"``; ``reps`` of
+            a dataset will do.
+        out_rep: Representation of the output, made of the same kinds.
+        penalty: Weight of :meth:`regularisation`.
+
+    Raises:
+        TypeError: If `inputs` is a single string.
+        ValueError: If a size is not positive, `heads` does not fit, an input is not declared, a
+            kind is not understood, or `out_rep` has points without any in `inputs`.
+
+    Example:
+        >>> import torch
+        >>> model = GATr(8, num_layers=2, hidden_scalars=16, heads=4, inputs=("pos", "vel"))
+        >>> model(Data(pos=torch.ones(4, 3), vel=torch.zeros(4, 3))).shape
+        torch.Size([4, 3])
     """
 
     symmetry: ClassVar[Symmetry] = "exact"
@@ -95,13 +141,11 @@ class GATr(GeometricModel):
         super().__init__(hidden_channels, num_layers, inputs, reps, out_rep, _KINDS)
         check_integers(hidden_scalars=hidden_scalars, heads=heads)
         check_numbers("not negative", penalty=penalty)
-        for name, width in (("hidden_channels", hidden_channels), ("hidden_scalars", hidden_scalars)):
-            if 2 * width % heads:
-                raise ValueError(
-                    f"twice `{name}` must be a multiple of `heads` = {heads}, got {width}."
-                )
+        _check_heads(heads, hidden_channels=hidden_channels, hidden_scalars=hidden_scalars)
         if "point" in self.out_layout.counts and "point" not in self.layout.counts:
-            raise ValueError("`inputs` must have a point for `out_rep` to have one, got none.")
+            raise ValueError(
+                f"`inputs` must hold a point for `out_rep` to hold one, got {self.reps}."
+            )
         self.hidden_scalars = hidden_scalars
         self.heads = heads
         self.penalty = penalty
@@ -115,7 +159,7 @@ class GATr(GeometricModel):
         self.readout = EquiLinear(hidden_channels, out_channels, hidden_scalars, out_scalars)
 
     def core(self, x: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Returns the outputs of the nodes, and how far they are from plain points.
+        """Returns the outputs of the nodes, and what :meth:`regularisation` adds up.
 
         Args:
             x: Inputs of the nodes of graphs padded to n nodes, shape [B, n, in_channels].
@@ -128,14 +172,14 @@ class GATr(GeometricModel):
         origin = centroid(objects["point"], mask) if "point" in objects else x.new_zeros(())
         if "point" in objects:
             objects["point"] = objects["point"] - origin
-        h = self.embedding(*embed_objects(objects))
+        h, s = self.embedding(*embed_objects(objects))
         for block in self.blocks:
-            h = block(*h, mask)
-        h = self.readout(*h)
-        outputs = read_objects(*h, self.out_layout.counts)
+            h, s = block(h, s, mask)
+        h, s = self.readout(h, s)
+        outputs = read_objects(h, s, self.out_layout.counts)
         if "point" in outputs:
             outputs["point"] = outputs["point"] + origin
-        return self.out_layout.join(outputs), excess(*h, self.out_layout.counts)
+        return self.out_layout.join(outputs), excess(h, s, self.out_layout.counts)
 
     def forward(self, data: Data) -> Tensor:
         """Returns the outputs of all nodes.
@@ -152,11 +196,25 @@ class GATr(GeometricModel):
         x = self.node_inputs(data)
         sizes = graph_sizes(data, self.inputs[0], x.size(0))
         padding = Padding(sizes, x.device)
-        out, excess = map(padding.unpad, self.core(padding.pad(x), padding.mask))
-        self._excess = excess.sum() / len(sizes) if self.training else None
+        out, summands = map(padding.unpad, self.core(padding.pad(x), padding.mask))
+        self._excess = summands.sum() / len(sizes) if self.training else None
         return out
 
     def regularisation(self) -> Tensor:
+        r"""Returns the penalty of the last pass, which is to be added to the loss.
+
+        .. math::
+            \lambda \, \frac1B \sum_i \Bigl( \sum_k (|w_{ik}| - 1)^2 + s_i^2 \Bigr)
+
+        with :math:`\lambda` the `penalty`, B the number of graphs, :math:`w_{ik}` the weight of
+        the k-th point that is read from node i, by which its coordinates are divided, and
+        :math:`s_i` the scalar that leaves unread if none is read.
+
+        Returns:
+            A scalar with gradient; zero if the last pass was in evaluation mode or there was
+            none. Of several passes in one step only the last counts, so with
+            ``RemulLoss(passes="separate")`` it is that of the turned graphs.
+        """
         if self._excess is None:
             return self.readout.bias.new_zeros(())
         return self.penalty * self._excess
@@ -171,3 +229,9 @@ class GATr(GeometricModel):
             f"{self.out_channels}, num_layers={self.num_layers}, "
             f"hidden_scalars={self.hidden_scalars}, heads={self.heads})"
         )
+
+
+def _check_heads(heads: int, **widths: int) -> None:
+    for name, width in widths.items():
+        if 2 * width % heads:
+            raise ValueError(f"`heads` must be a divisor of twice `{name}` = {width}, got {heads}.")

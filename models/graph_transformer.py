@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Data
@@ -36,6 +35,7 @@ class TransformerBlock(nn.Module):
         norm_axes: Normalise over ``"channels"``, or over all channels of a ``"graph"``.
 
     Example:
+        >>> import torch
         >>> TransformerBlock(channels=8, heads=2)(torch.ones(5, 3, 8)).shape
         torch.Size([5, 3, 8])
     """
@@ -114,6 +114,7 @@ class GraphTransformer(NodeModel):
             `norm_axes` is unknown.
 
     Example:
+        >>> import torch
         >>> model = GraphTransformer(6, 16, num_layers=2, heads=2, inputs=("pos", "vel"))
         >>> model(Data(pos=torch.ones(4, 3), vel=torch.zeros(4, 3))).shape
         torch.Size([4, 3])

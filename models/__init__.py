@@ -1,8 +1,11 @@
 """Models that map the nodes of a graph to one row of outputs each, one architecture a module."""
 
 from pyg_remul.models.egnn import EGNN
+from pyg_remul.models.emlp import EMLP
 from pyg_remul.models.flat_mlp import FlatMLP
 from pyg_remul.models.gnn import GNN
 from pyg_remul.models.graph_transformer import GraphTransformer
+from pyg_remul.models.per import PER
+from pyg_remul.models.rpp import RPP
 
-__all__ = ["EGNN", "GNN", "FlatMLP", "GraphTransformer"]
+__all__ = ["EGNN", "EMLP", "GNN", "PER", "RPP", "FlatMLP", "GraphTransformer"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from unittest import mock
 
@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch_geometric.data import Batch
 
-from pyg_remul.models import EGNN, GNN, FlatMLP, GraphTransformer
+from pyg_remul.models import EGNN, EMLP, GNN, PER, RPP, FlatMLP, GraphTransformer
 
 NUM_NODES = 5
 
@@ -29,6 +29,7 @@ class Case:
     reflections: bool = True  # whether an exact symmetry includes them
     translations: bool = True
     declared: bool = False  # whether the inputs are declared by `reps` instead of `in_channels`
+    linear_head: bool = True  # whether the output is an `nn.Linear` of the features
     sizes: tuple[str, ...] = ("in_channels", "hidden_channels", "out_channels", "num_layers")
 
     @property
@@ -37,18 +38,36 @@ class Case:
 
 
 SMALL = {"hidden_channels": 16, "num_layers": 2}
+TENSORS = {"hidden_channels": 33, "num_layers": 2}  # 12 scalars, 4 vectors, a tensor of rank 2
 small_egnn = partial(EGNN, edge_dim=3, **SMALL)
 small_transformer = partial(GraphTransformer, heads=4, **SMALL)
+emlp = Case(
+    "EMLP",
+    partial(EMLP, num_nodes=NUM_NODES, **TENSORS),
+    reads_edges=False,
+    fixed_size=True,
+    reflections=False,
+    translations=False,
+    declared=True,
+    linear_head=False,
+    sizes=("num_nodes", "hidden_channels", "num_layers"),
+)
 CASES = [
     Case("FlatMLP", partial(FlatMLP, NUM_NODES, **SMALL), reads_edges=False, fixed_size=True),
     Case("GNN", partial(GNN, **SMALL)),
     Case("GNN-bare-edges", partial(GNN, edge_dim=0, **SMALL)),
-    Case("EGNN", small_egnn, without_gradient="layers.1.node_mlp"),
-    Case("EGNN-still", partial(small_egnn, velocity=None), without_gradient="layers.1.node_mlp"),
+    Case("EGNN", small_egnn, without_gradient="layers.1.node_mlp", linear_head=False),
+    Case(
+        "EGNN-still",
+        partial(small_egnn, velocity=None),
+        without_gradient="layers.1.node_mlp",
+        linear_head=False,
+    ),
     Case(
         "EGNN-bounded",
         partial(small_egnn, normalize=True, tanh=True, clamp=1e-4),
         without_gradient="layers.1.node_mlp",
+        linear_head=False,
     ),
     Case("GraphTransformer", small_transformer, reads_edges=False),
     Case(
@@ -56,6 +75,11 @@ CASES = [
         partial(small_transformer, norm_axes="graph"),
         reads_edges=False,
     ),
+    emlp,
+    replace(emlp, name="EMLP-O3", build=partial(emlp.build, group="O3"), reflections=True),
+    replace(emlp, name="EMLP-nodes", build=partial(EMLP, num_nodes=None, **TENSORS), fixed_size=False),
+    replace(emlp, name="RPP", build=partial(RPP, num_nodes=NUM_NODES, **TENSORS)),
+    replace(emlp, name="PER", build=partial(PER, num_nodes=NUM_NODES, **TENSORS), linear_head=True),
 ]
 
 
@@ -152,6 +176,14 @@ def test_unconstrained_model_is_not_equivariant(case, num_steps, make_graph, ort
     model, data = case.build().double(), make_graph()
     train(model, data, num_steps)
     assert relative_error(model, data, orthogonal(20)) > 0.05
+
+
+@both_stages
+@over([case for case in CASES if case.symmetry == "soft"])
+def test_soft_model_is_off_equivariance(case, num_steps, make_graph, orthogonal):
+    model, data = case.build().double(), make_graph()
+    train(model, data, num_steps)
+    assert relative_error(model, data, rotations(orthogonal(20)), translate=False) > 1e-5
 
 
 @over([case for case in CASES if not case.fixed_size])
@@ -257,6 +289,11 @@ def test_every_parameter_gets_a_finite_gradient_unless_declared_unused(case, mak
             2_725_467,
             id="GraphTransformer-168x12",
         ),
+        pytest.param(EMLP, 1_092_648, id="EMLP"),
+        pytest.param(partial(EMLP, None), 938_838, id="EMLP-nodes"),
+        pytest.param(RPP, 938_325, id="RPP"),
+        pytest.param(partial(RPP, None), 734_745, id="RPP-nodes"),
+        pytest.param(PER, 1_094_244, id="PER"),
     ],
 )
 def test_number_of_parameters_is_the_published_one(build, count):
@@ -312,7 +349,7 @@ def test_forward_leaves_the_data_untouched(case, make_graph):
         assert torch.equal(data[name], before[name]), name
 
 
-@over([case for case in CASES if case.build.func is not EGNN])
+@over([case for case in CASES if case.linear_head])
 def test_output_is_the_linear_head_of_the_features(case, make_graph):
     model, data = case.build().double(), make_graph()
     assert isinstance(model.head, nn.Linear)
@@ -337,8 +374,12 @@ def test_one_dimensional_attribute_counts_as_one_column(case, make_graph):
             GraphTransformer(7, 8, num_layers=1, heads=2),
             "GraphTransformer(7, 8, 3, num_layers=1, heads=2)",
         ),
+        (
+            EMLP(2, 16, group="O3"),
+            "EMLP(6, 16, 3, num_layers=3, num_nodes=2, group='O3')",
+        ),
     ],
-    ids=["FlatMLP", "GNN", "EGNN", "GraphTransformer"],
+    ids=["FlatMLP", "GNN", "EGNN", "GraphTransformer", "EMLP"],
 )
 def test_repr_tells_the_sizes(model, text):
     assert repr(model) == text

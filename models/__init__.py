@@ -7,5 +7,15 @@ from pyg_remul.models.gnn import GNN
 from pyg_remul.models.graph_transformer import GraphTransformer
 from pyg_remul.models.per import PER
 from pyg_remul.models.rpp import RPP
+from pyg_remul.models.se3_transformer import SE3Transformer
 
-__all__ = ["EGNN", "EMLP", "GNN", "PER", "RPP", "FlatMLP", "GraphTransformer"]
+__all__ = [
+    "EGNN",
+    "EMLP",
+    "GNN",
+    "PER",
+    "RPP",
+    "FlatMLP",
+    "GraphTransformer",
+    "SE3Transformer",
+]

@@ -55,7 +55,9 @@ class Projection(nn.Module):
         """Returns the equivariant parts of a matrix [target, source] and a bias [target]."""
         bases = [self.get_buffer(f"basis_{rank}") for rank in self.entries.sizes]
         sizes = list(self.entries.sizes.values())
-        projected: tuple[Tensor, Tensor] = _Project.apply(
+        # A compiler differentiates on its own, and warns of functions that bring their gradient.
+        project = _project if torch.compiler.is_compiling() else _Project.apply
+        projected: tuple[Tensor, Tensor] = project(
             weight, bias, self.order, self.inverse, sizes, *bases
         )
         return projected
@@ -137,13 +139,13 @@ class _Project(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         ctx.save_for_backward(order, inverse, *bases)
         ctx.sizes = sizes
-        return _project(weight, bias, order, inverse, sizes, bases)
+        return _project(weight, bias, order, inverse, sizes, *bases)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         weight, bias = gradients
         order, inverse, *bases = ctx.saved_tensors
-        projected = _project(weight, bias, order, inverse, ctx.sizes, bases)
+        projected = _project(weight, bias, order, inverse, ctx.sizes, *bases)
         return (*projected, None, None, None, *[None] * len(bases))
 
 
@@ -153,7 +155,7 @@ def _project(
     order: Tensor,
     inverse: Tensor,
     sizes: Sequence[int],
-    bases: Sequence[Tensor],
+    *bases: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """Sorts the entries into tensors by rank, projects these, and sorts them back."""
     with torch.autocast(weight.device.type, enabled=False):

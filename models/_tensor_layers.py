@@ -88,13 +88,14 @@ class BilinearLayer(nn.Module):
 def _contract(factors: Tensor, x: Tensor, rank: int) -> Tensor:
     """Multiplies every factor [B, K, 3^(a + b)] with every [B, m, 3^b], to [B, 3^a, K m]."""
     matrices = factors.unflatten(2, (3**rank, x.size(2))).transpose(1, 2)
-    return (matrices.flatten(1, 2) @ x.mT).view(x.size(0), 3**rank, -1)
+    products = matrices.flatten(1, 2) @ x.mT
+    return products.unflatten(1, (3**rank, -1)).flatten(2)
 
 
 def _expand(factors: Tensor, x: Tensor) -> Tensor:
     """Multiplies each of the factors [B, K, 3^(a + b)] with its [B, n K, 3^b], to [B, n, 3^a]."""
     matrices = factors.unflatten(2, (-1, x.size(2))).mT
-    return x.reshape(x.size(0), -1, factors.size(1) * x.size(2)) @ matrices.flatten(1, 2)
+    return x.unflatten(1, (-1, factors.size(1))).flatten(2) @ matrices.flatten(1, 2)
 
 
 class GatedNonlinearity(nn.Module):

@@ -123,9 +123,10 @@ class TensorPerceptron(GeometricModel):
             ValueError: If the inputs do not fit, or a graph has not `num_nodes` nodes.
         """
         x = self.node_inputs(data)
-        if self.num_nodes is not None:
-            check_graph_sizes(data, self.inputs[0], x.size(0), self.num_nodes)
-        return self.core(x.view(-1, self.num_nodes or 1, self.in_channels))
+        if self.num_nodes is None:
+            return self.core(x.unsqueeze(1))
+        check_graph_sizes(data, self.inputs[0], x.size(0), self.num_nodes)
+        return self.core(x.view(-1, self.num_nodes, self.in_channels))
 
     def forward(self, data: Data) -> Tensor:
         """Returns the outputs of all nodes.
@@ -137,9 +138,9 @@ class TensorPerceptron(GeometricModel):
             Shape [N, out_channels].
 
         Raises:
-            ValueError: As :meth:`features`.
+            ValueError: As :meth:`features`, or if the square of an output is not representable.
         """
-        parts = self.target.split(self.head(self.features(data)))
+        parts = self.target.split(self._representable(self.head(self.features(data))))
         kinds = self.out_layout.counts.items()
         return self.out_layout.join(
             {
@@ -147,6 +148,17 @@ class TensorPerceptron(GeometricModel):
                 for (kind, count), part in zip(kinds, parts, strict=True)
             }
         )
+
+    @staticmethod
+    def _representable(out: Tensor) -> Tensor:
+        """Refuses outputs that the quadratic layers have let grow beyond a squared loss."""
+        size = out.detach().abs()
+        if not (size < torch.finfo(out.dtype).max ** 0.5).all():
+            raise ValueError(
+                "`inputs` must be of moderate size, so that squares of the outputs do not overflow "
+                f"{out.dtype}, got outputs up to {size.max():.3g}; centre and scale the data."
+            )
+        return out
 
     def __repr__(self) -> str:
         return f"{super().__repr__()[:-1]}, num_nodes={self.num_nodes}, group={self.group!r})"

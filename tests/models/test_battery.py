@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from unittest import mock
 
@@ -12,7 +12,16 @@ import torch
 from torch import nn
 from torch_geometric.data import Batch
 
-from pyg_remul.models import EGNN, EMLP, GNN, PER, RPP, FlatMLP, GraphTransformer
+from pyg_remul.models import (
+    EGNN,
+    EMLP,
+    GNN,
+    PER,
+    RPP,
+    FlatMLP,
+    GraphTransformer,
+    SE3Transformer,
+)
 
 NUM_NODES = 5
 
@@ -29,7 +38,8 @@ class Case:
     reflections: bool = True  # whether an exact symmetry includes them
     translations: bool = True
     declared: bool = False  # whether the inputs are declared by `reps` instead of `in_channels`
-    linear_head: bool = True  # whether the output is an `nn.Linear` of the features
+    overflows: bool = False  # whether huge inputs overflow single precision, and are refused
+    rounding: float = 1e-12  # by how much huge coordinates may miss the symmetry, relatively
     sizes: tuple[str, ...] = ("in_channels", "hidden_channels", "out_channels", "num_layers")
 
     @property
@@ -38,36 +48,38 @@ class Case:
 
 
 SMALL = {"hidden_channels": 16, "num_layers": 2}
-TENSORS = {"hidden_channels": 33, "num_layers": 2}  # 12 scalars, 4 vectors, a tensor of rank 2
 small_egnn = partial(EGNN, edge_dim=3, **SMALL)
 small_transformer = partial(GraphTransformer, heads=4, **SMALL)
-emlp = Case(
-    "EMLP",
-    partial(EMLP, num_nodes=NUM_NODES, **TENSORS),
-    reads_edges=False,
-    fixed_size=True,
-    reflections=False,
-    translations=False,
-    declared=True,
-    linear_head=False,
-    sizes=("num_nodes", "hidden_channels", "num_layers"),
+small_se3 = partial(
+    SE3Transformer, hidden_channels=4, num_layers=2, num_degrees=3, div=2, edge_dim=3
 )
+se3_traits = {
+    "reflections": False,
+    "declared": True,
+    "sizes": ("hidden_channels", "num_layers", "num_degrees", "heads", "div"),
+}
+tensor_perceptron = {"num_nodes": NUM_NODES, "hidden_channels": 33, "num_layers": 2}
+emlp_traits = {
+    "reads_edges": False,
+    "fixed_size": True,
+    "reflections": False,
+    "translations": False,
+    "declared": True,
+    "overflows": True,
+    "rounding": 1e-10,  # quadratic layers multiply it
+    "without_gradient": "head.bias",  # a constant vector would not turn
+    "sizes": ("num_nodes", "hidden_channels", "num_layers"),
+}
 CASES = [
     Case("FlatMLP", partial(FlatMLP, NUM_NODES, **SMALL), reads_edges=False, fixed_size=True),
     Case("GNN", partial(GNN, **SMALL)),
     Case("GNN-bare-edges", partial(GNN, edge_dim=0, **SMALL)),
-    Case("EGNN", small_egnn, without_gradient="layers.1.node_mlp", linear_head=False),
-    Case(
-        "EGNN-still",
-        partial(small_egnn, velocity=None),
-        without_gradient="layers.1.node_mlp",
-        linear_head=False,
-    ),
+    Case("EGNN", small_egnn, without_gradient="layers.1.node_mlp"),
+    Case("EGNN-still", partial(small_egnn, velocity=None), without_gradient="layers.1.node_mlp"),
     Case(
         "EGNN-bounded",
         partial(small_egnn, normalize=True, tanh=True, clamp=1e-4),
         without_gradient="layers.1.node_mlp",
-        linear_head=False,
     ),
     Case("GraphTransformer", small_transformer, reads_edges=False),
     Case(
@@ -75,11 +87,25 @@ CASES = [
         partial(small_transformer, norm_axes="graph"),
         reads_edges=False,
     ),
-    emlp,
-    replace(emlp, name="EMLP-O3", build=partial(emlp.build, group="O3"), reflections=True),
-    replace(emlp, name="EMLP-nodes", build=partial(EMLP, num_nodes=None, **TENSORS), fixed_size=False),
-    replace(emlp, name="RPP", build=partial(RPP, num_nodes=NUM_NODES, **TENSORS)),
-    replace(emlp, name="PER", build=partial(PER, num_nodes=NUM_NODES, **TENSORS), linear_head=True),
+    Case("SE3Transformer", small_se3, **se3_traits),
+    Case("SE3Transformer-heads", partial(small_se3, heads=2, mass=None), **se3_traits),
+    Case("EMLP", partial(EMLP, **tensor_perceptron), **emlp_traits),
+    Case(
+        "EMLP-O3",
+        partial(EMLP, group="O3", **tensor_perceptron),
+        **emlp_traits | {"reflections": True},
+    ),
+    Case(
+        "EMLP-nodes",
+        partial(EMLP, **tensor_perceptron | {"num_nodes": None}),
+        **emlp_traits | {"fixed_size": False},
+    ),
+    Case(
+        "RPP",
+        partial(RPP, **tensor_perceptron),
+        **emlp_traits | {"without_gradient": "head.equivariant_bias"},
+    ),
+    Case("PER", partial(PER, **tensor_perceptron), **emlp_traits | {"without_gradient": "none"}),
 ]
 
 
@@ -88,6 +114,9 @@ def over(cases):
 
 
 every_case = over(CASES)
+both_dtypes = pytest.mark.parametrize(
+    "dtype", [torch.float32, torch.float64], ids=["float32", "float64"]
+)
 both_stages = pytest.mark.parametrize("num_steps", [0, 5], ids=["initial", "trained"])
 
 
@@ -100,6 +129,14 @@ def train(model, data, num_steps):
         optimizer.step()
 
 
+def moved(data, matrix, shift):
+    """The same graph turned by a matrix and then translated."""
+    out = data.clone()
+    out.pos = data.pos @ matrix.T + shift
+    out.vel = data.vel @ matrix.T
+    return out
+
+
 def relative_error(model, data, matrices, *, translate=True):
     """Sum of errors of equivariance over sum of output norms about the graph's mean."""
     dtype = data.pos.dtype
@@ -108,10 +145,7 @@ def relative_error(model, data, matrices, *, translate=True):
         out = model(data)
         for matrix in matrices.to(dtype):
             shift = torch.randn(3, dtype=dtype) * translate
-            moved = data.clone()
-            moved.pos = data.pos @ matrix.T + shift
-            moved.vel = data.vel @ matrix.T
-            error += (model(moved) - (out @ matrix.T + shift)).norm()
+            error += (model(moved(data, matrix, shift)) - (out @ matrix.T + shift)).norm()
             norm += (out - out.mean(dim=0)).norm()
     return float(error / norm)
 
@@ -138,6 +172,85 @@ def core_arguments(model, data):
 
 def first_tensor(output):
     return output[0] if isinstance(output, tuple) else output
+
+
+# Awkward graphs, made from a fully connected one
+
+
+def keep_edges(data, kept):
+    data.edge_index, data.edge_attr = data.edge_index[:, kept], data.edge_attr[kept]
+    return data
+
+
+def without_edges(data):
+    return keep_edges(data, torch.zeros(data.num_edges, dtype=torch.bool))
+
+
+def with_isolated_nodes(data):
+    return keep_edges(data, (data.edge_index < 3).all(dim=0))
+
+
+def with_self_loops(data):
+    loops = torch.arange(data.num_nodes).expand(2, -1)
+    data.edge_index = torch.cat([data.edge_index, loops], dim=1)
+    data.edge_attr = torch.cat([data.edge_attr, data.edge_attr[: data.num_nodes]])
+    return data
+
+
+def with_coincident_nodes(data):
+    data.pos[1] = data.pos[0]
+    return data
+
+
+def collapsed(data):
+    data.pos.zero_()
+    return data
+
+
+def collapsed_at_rest(data):
+    data.vel.zero_()
+    return collapsed(data)
+
+
+def single_node(data):
+    return data.subgraph(torch.tensor([0]))
+
+
+def huge(data):
+    data.pos *= 1e6
+    return data
+
+
+def far_away(data):
+    data.pos += 1e6
+    return data
+
+
+AWKWARD = [
+    without_edges,
+    with_isolated_nodes,
+    with_self_loops,
+    with_coincident_nodes,
+    collapsed,
+    collapsed_at_rest,
+    single_node,
+    huge,
+    far_away,
+]
+
+
+def over_awkward_graphs(cases, *dtypes):
+    return pytest.mark.parametrize(
+        ("case", "awkward", "dtype"),
+        [
+            pytest.param(case, awkward, dtype, id=f"{case.name}-{awkward.__name__}-{dtype}")
+            for case in cases
+            for awkward in AWKWARD
+            for dtype in dtypes
+            if not (case.fixed_size and awkward is single_node)
+            and not (case.overflows and awkward in (huge, far_away) and dtype == torch.float32)
+        ],
+    )
 
 
 # Symmetry
@@ -243,22 +356,45 @@ def test_ragged_batch_equals_single_graphs(case, make_graph):
     torch.testing.assert_close(model(Batch.from_data_list(graphs)), singles, rtol=1e-12, atol=1e-12)
 
 
-@over([case for case in CASES if not case.fixed_size])
-def test_one_node_graph_gives_one_finite_row(case, make_graph):
-    out = case.build().double()(make_graph(1))
-    assert out.shape == (1, 3)
-    assert out.isfinite().all()
+# Awkward graphs
 
 
-@every_case
-def test_graph_without_edges_gives_finite_output_and_gradients(case, make_graph):
-    model, data = case.build().double(), make_graph()
-    data.edge_index, data.edge_attr = data.edge_index[:, :0], data.edge_attr[:0]
+@over_awkward_graphs(CASES, torch.float32, torch.float64)
+def test_awkward_graph_gives_finite_output_and_gradients(case, awkward, dtype, make_graph):
+    model, data = case.build().to(dtype), awkward(make_graph(dtype=dtype))
+    data.pos.requires_grad_()
+    data.vel.requires_grad_()
     out = model(data)
     out.square().sum().backward()
-    gradients = [p.grad for p in model.parameters() if p.grad is not None]
-    assert out.shape == (NUM_NODES, 3)
-    assert all(value.isfinite().all() for value in (out, *gradients))
+    leaves = {**dict(model.named_parameters()), "input vel": data.vel}
+    gradients = {name: leaf.grad for name, leaf in leaves.items() if leaf.grad is not None}
+    gradients["input pos"] = data.pos.grad
+    assert out.shape == (data.num_nodes, 3)
+    assert out.isfinite().all()
+    assert [name for name, value in gradients.items() if not value.isfinite().all()] == []
+
+
+@over([case for case in CASES if case.overflows])
+def test_inputs_that_overflow_are_refused(case, make_graph):
+    model, data = case.build(), make_graph(dtype=torch.float32)
+    data.pos *= 1e30
+    with pytest.raises(ValueError, match=r"`inputs` must .* overflow torch\.float32.*, got .* nan"):
+        model(data)
+
+
+@over_awkward_graphs([case for case in CASES if case.symmetry == "exact"], torch.float64)
+def test_exact_model_is_equivariant_on_awkward_graph(case, awkward, dtype, make_graph, orthogonal):
+    model, data = case.build().to(dtype), awkward(make_graph(dtype=dtype))
+    train(model, make_graph(), 5)
+    matrices = orthogonal(4) if case.reflections else rotations(orthogonal(4))
+    shifts = torch.randn(4, 3, dtype=torch.float64) * case.translations
+    with torch.no_grad():
+        out = model(data)
+        expected = [out @ matrix.T + shift for matrix, shift in zip(matrices, shifts, strict=True)]
+        found = [model(moved(data, *pair)) for pair in zip(matrices, shifts, strict=True)]
+    # Coordinates of size s are rounded to 1e-16 s, however close together the nodes lie.
+    size = max(1.0, float(data.pos.abs().max()), float(out.abs().max()))
+    torch.testing.assert_close(found, expected, rtol=0, atol=case.rounding * size)
 
 
 # Parameters
@@ -270,7 +406,7 @@ def test_every_parameter_gets_a_finite_gradient_unless_declared_unused(case, mak
     model(make_graph()).square().sum().backward()
     for name, parameter in model.named_parameters():
         if name.startswith(case.without_gradient):
-            assert parameter.grad is None, name
+            assert parameter.grad is None or not parameter.grad.any(), name
         else:
             assert parameter.grad.isfinite().all(), name
             assert parameter.grad.any(), name
@@ -289,6 +425,7 @@ def test_every_parameter_gets_a_finite_gradient_unless_declared_unused(case, mak
             2_725_467,
             id="GraphTransformer-168x12",
         ),
+        pytest.param(SE3Transformer, 293_920, id="SE3Transformer"),
         pytest.param(EMLP, 1_092_648, id="EMLP"),
         pytest.param(partial(EMLP, None), 938_838, id="EMLP-nodes"),
         pytest.param(RPP, 938_325, id="RPP"),
@@ -332,7 +469,7 @@ def test_state_dict_round_trip_keeps_the_output(case, make_graph):
 
 
 @every_case
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+@both_dtypes
 def test_output_has_one_row_per_node_in_the_dtype_of_the_model(case, dtype, make_graph):
     out = case.build().to(dtype)(make_graph(dtype=dtype))
     assert out.shape == (NUM_NODES, 3)
@@ -349,7 +486,7 @@ def test_forward_leaves_the_data_untouched(case, make_graph):
         assert torch.equal(data[name], before[name]), name
 
 
-@over([case for case in CASES if case.linear_head])
+@over([case for case in CASES if case.build.func not in (EGNN, EMLP, RPP, SE3Transformer)])
 def test_output_is_the_linear_head_of_the_features(case, make_graph):
     model, data = case.build().double(), make_graph()
     assert isinstance(model.head, nn.Linear)
@@ -374,12 +511,10 @@ def test_one_dimensional_attribute_counts_as_one_column(case, make_graph):
             GraphTransformer(7, 8, num_layers=1, heads=2),
             "GraphTransformer(7, 8, 3, num_layers=1, heads=2)",
         ),
-        (
-            EMLP(2, 16, group="O3"),
-            "EMLP(6, 16, 3, num_layers=3, num_nodes=2, group='O3')",
-        ),
+        (SE3Transformer(), "SE3Transformer(3, 8, 3, num_layers=4, num_degrees=4)"),
+        (EMLP(2, 16), "EMLP(6, 16, 3, num_layers=3, num_nodes=2, group='SO3')"),
     ],
-    ids=["FlatMLP", "GNN", "EGNN", "GraphTransformer", "EMLP"],
+    ids=["FlatMLP", "GNN", "EGNN", "GraphTransformer", "SE3Transformer", "EMLP"],
 )
 def test_repr_tells_the_sizes(model, text):
     assert repr(model) == text
@@ -459,7 +594,9 @@ def test_missing_edge_index_is_named(case, make_graph):
         model(data)
 
 
-@pytest.mark.parametrize("build", [GNN, small_egnn], ids=["GNN", "EGNN"])
+@pytest.mark.parametrize(
+    "build", [GNN, small_egnn, small_se3], ids=["GNN", "EGNN", "SE3Transformer"]
+)
 def test_wrong_width_of_edge_attributes_is_told(build, make_graph):
     data = make_graph(dtype=torch.float32)
     data.edge_attr = data.edge_attr[:, :2]
@@ -467,7 +604,7 @@ def test_wrong_width_of_edge_attributes_is_told(build, make_graph):
         build()(data)
 
 
-@pytest.mark.parametrize("build", [GNN, EGNN])
+@pytest.mark.parametrize("build", [GNN, EGNN, SE3Transformer])
 def test_negative_edge_dim_is_refused(build):
     with pytest.raises(ValueError, match=r"`edge_dim` must not be negative, got -1\."):
         build(edge_dim=-1)

@@ -1,0 +1,186 @@
+"""Layers of the SE(3)-Transformer."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.utils import scatter, softmax
+
+from pyg_remul.models._fibers import (
+    Features,
+    Fiber,
+    FiberLinear,
+    concatenate,
+    join_heads,
+    split_heads,
+)
+from pyg_remul.models._kernel_basis import KernelBasis
+from pyg_remul.models._radial_kernels import SteerableKernels
+
+__all__ = ["AttentiveMixing", "Edges", "NormNonlinearity", "SE3AttentionLayer"]
+
+
+class Edges(NamedTuple):
+    """What the layers read of the edges.
+
+    Attributes:
+        source: Node j of every edge, shape [E].
+        target: Node i of every edge, shape [E].
+        difference: :math:`x_i - x_j`, shape [E, 3].
+        invariants: Shape [E, D].
+        basis: The kernels of the directions.
+    """
+
+    source: Tensor
+    target: Tensor
+    difference: Tensor
+    invariants: Tensor
+    basis: KernelBasis
+
+
+class SE3AttentionLayer(nn.Module):
+    r"""Attention layer of `Fuchs et al. (2020) <https://arxiv.org/abs/2006.10503>`_.
+
+    .. math::
+        q_i = W_q h_i, \qquad (k_{ij}, v_{ij}) = W(s_{ij}, \hat r_{ij})\, h_j, \qquad
+        \alpha_{ij} = \operatorname{softmax}_{j \to i} \frac{\langle q_i, k_{ij} \rangle}{\sqrt D},
+        \qquad
+        h_i' = \operatorname{mix}\Bigl(\sum_{j \to i} \alpha_{ij} v_{ij} \,\Vert\, h_i\Bigr)
+
+    where :math:`h_i` holds the features of node i, W are
+    :class:`~pyg_remul.models._radial_kernels.SteerableKernels`, the inner product runs over
+    degrees, channels and components, of which the keys have D together in all heads, and ``mix``
+    maps the channels of each degree to those of the output. Keys have the degrees of the input
+    only. Where the input has several channels of degree 1, :math:`x_i - x_j` is added to the first
+    of those of :math:`h_j`. A node without incoming edges attends to nothing, which counts as zero.
+
+    Args:
+        fiber_in: Channels of the input.
+        fiber_out: Channels of the output.
+        edge_channels: Number of invariants of an edge.
+        div: Divides the channels of the output to give those of keys and values.
+        heads: Number of attention heads.
+        attentive: Mix by :class:`AttentiveMixing` instead of linearly.
+    """
+
+    def __init__(
+        self,
+        fiber_in: Fiber,
+        fiber_out: Fiber,
+        edge_channels: int,
+        *,
+        div: int = 1,
+        heads: int = 1,
+        attentive: bool = False,
+    ) -> None:
+        super().__init__()
+        self.heads = heads
+        self.values = {degree: channels // div for degree, channels in fiber_out.items()}
+        keys = {degree: c for degree, c in self.values.items() if degree in fiber_in}
+        self.scale = sum((2 * degree + 1) * c for degree, c in keys.items()) ** -0.5
+        self.add_difference = fiber_in.get(1, 0) > 1
+        self.query = FiberLinear(fiber_in, keys)
+        self.kernels = SteerableKernels(fiber_in, (self.values, keys), edge_channels)
+        joined = {degree: c + fiber_in.get(degree, 0) for degree, c in self.values.items()}
+        self.mix = (AttentiveMixing if attentive else FiberLinear)(joined, fiber_out)
+
+    def forward(self, features: Features, edges: Edges) -> Features:
+        """Returns the updated features of the nodes."""
+        sources = {degree: x.index_select(0, edges.source) for degree, x in features.items()}
+        if self.add_difference:
+            first, rest = sources[1][..., :1], sources[1][..., 1:]
+            sources[1] = torch.cat([first + edges.difference.unsqueeze(-1), rest], dim=-1)
+        values, keys = self.kernels(sources, edges.invariants, edges.basis)
+        out: Features = self.mix(concatenate(self._attend(features, keys, values, edges), features))
+        return out
+
+    def _attend(
+        self, features: Features, keys: Features, values: Features, edges: Edges
+    ) -> Features:
+        query = split_heads(self.query(features), self.heads)
+        key, value = split_heads(keys, self.heads), split_heads(values, self.heads)
+        scores = self.scale * (query.index_select(0, edges.target) * key).sum(dim=-1)
+        weights = softmax(scores, edges.target, num_nodes=query.size(0))
+        attended = scatter(
+            weights.unsqueeze(-1) * value, edges.target, dim=0, dim_size=query.size(0)
+        )
+        return join_heads(attended, self.values)
+
+
+class NormNonlinearity(nn.Module):
+    r"""Nonlinearity on the length of every channel.
+
+    .. math::
+        v \mapsto \operatorname{ReLU}(\lVert v \rVert + b)\, \frac{v}{\lVert v \rVert}
+
+    with a bias b per channel, initially normal. For degree 0 the fraction is the sign. Lengths up
+    to ``EPS`` count as zero, and a channel of length zero stays zero, with gradient zero.
+
+    Args:
+        fiber: Channels of the features.
+    """
+
+    EPS = 1e-12
+
+    def __init__(self, fiber: Fiber) -> None:
+        super().__init__()
+        self.bias = nn.ParameterDict({str(d): torch.empty(c) for d, c in fiber.items()})
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draws all biases anew, from torch's global generator."""
+        for bias in self.bias.values():
+            nn.init.normal_(bias)
+
+    def forward(self, features: Features) -> Features:
+        """Returns the scaled features."""
+        return {
+            degree: x * self._factor(x, self.bias[str(degree)]) for degree, x in features.items()
+        }
+
+    def _factor(self, x: Tensor, bias: Tensor) -> Tensor:
+        squared = x.square().sum(dim=1, keepdim=True)
+        positive = squared > self.EPS**2
+        norm = squared.where(positive, 1).sqrt()
+        return ((norm + bias).relu() / norm).where(positive, 0)
+
+
+class AttentiveMixing(nn.Module):
+    r"""Mixes the channels of each degree by weights that depend on their inner products.
+
+    .. math::
+        y_o = \sum_i \operatorname{softmax}_i\bigl(W\, \sigma(\operatorname{LayerNorm}(G)) + b
+        \bigr)_{oi}\, x_i, \qquad G_{ij} = \langle x_i, x_j \rangle
+
+    with :math:`\sigma` a LeakyReLU of slope 0.01, after the released code of
+    `Fuchs et al. (2020) <https://arxiv.org/abs/2006.10503>`_.
+
+    Args:
+        fiber_in: Channels of the inputs.
+        fiber_out: Channels of the outputs, of the same degrees.
+    """
+
+    def __init__(self, fiber_in: Fiber, fiber_out: Fiber) -> None:
+        super().__init__()
+        self.logits = nn.ModuleDict(
+            {
+                str(degree): nn.Sequential(
+                    nn.LayerNorm(fiber_in[degree] ** 2),
+                    nn.LeakyReLU(),
+                    nn.Linear(fiber_in[degree] ** 2, channels * fiber_in[degree]),
+                )
+                for degree, channels in fiber_out.items()
+            }
+        )
+
+    def forward(self, features: Features) -> Features:
+        """Returns the mixed features."""
+        return {degree: self._mix(x, self.logits[str(degree)]) for degree, x in features.items()}
+
+    @staticmethod
+    def _mix(x: Tensor, logits: nn.Module) -> Tensor:
+        gram = torch.bmm(x.mT, x).flatten(1)
+        weights = logits(gram).unflatten(-1, (-1, x.size(-1))).softmax(dim=-1)
+        return torch.bmm(x, weights.mT)

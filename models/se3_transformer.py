@@ -1,0 +1,213 @@
+"""The SE(3)-Transformer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+
+from pyg_remul.checks import check_integers
+from pyg_remul.models._base import Symmetry, attribute, edge_inputs
+from pyg_remul.models._fibers import Features
+from pyg_remul.models._geometric import GeometricModel, Layout
+from pyg_remul.models._kernel_basis import MAX_DEGREES, EquivariantKernels, direction_and_length
+from pyg_remul.models._se3_layers import Edges, NormNonlinearity, SE3AttentionLayer
+
+__all__ = ["SE3Transformer"]
+
+_DEGREES = {"scalar": 0, "vector": 1, "pseudovector": 1, "point": 1} | {
+    f"{degree}{parity}": degree for degree in range(MAX_DEGREES) for parity in "eo"
+}
+"""Degree of each kind of object; its parity makes no difference to rotations."""
+
+_REPS = MappingProxyType({"pos": "point", "vel": "vector"})
+
+
+class SE3Transformer(GeometricModel):
+    r"""SE(3)-Transformer of `Fuchs et al. (2020) <https://arxiv.org/abs/2006.10503>`_.
+
+    .. math::
+        h^{n+1} = \operatorname{norm}\bigl(\operatorname{Attention}^n(h^n)\bigr), \qquad
+        y = \operatorname{Attention}^L_{\text{mixing}}(h^L)
+
+    where :math:`h^0_i` holds the inputs of node i, :math:`h^n_i` ``hidden_channels`` features of
+    each degree below ``num_degrees``, and :math:`y_i` the output, in the unit of the target. Nodes
+    attend to the sources of their incoming edges, with keys and values that depend on the direction
+    from source to target through spherical harmonics, and on the edge's invariants: its attributes,
+    the product of both masses, and the distance. The defaults are those for N-body: velocities in,
+    positions out, masses on fully connected edges, 293,920 parameters.
+
+    Its symmetry is ``"exact"`` under SE(3), rotations and translations, for whatever `out_rep`
+    declares, as long as the edge attributes are invariant; it does not include reflections, so
+    that ``"vector"`` and ``"pseudovector"``, or ``"1o"`` and ``"1e"``, are the same here. Positions
+    enter by differences alone, so that there is no centre of mass to subtract. It commutes with
+    permutations of the nodes. There is no final linear map, hence no `head`.
+
+    Note:
+        The last layer makes at least two objects of each degree that `out_rep` names, as the
+        released code does for N-body; surplus ones are not returned.
+
+    Args:
+        hidden_channels: Number of features of each degree, a multiple of ``div * heads``.
+        num_layers: Number L of hidden layers, which the layer of the output follows.
+        num_degrees: Number of degrees, 1 to 6, above that of any input and output.
+        heads: Number of attention heads of the hidden layers.
+        div: Keys and values have ``hidden_channels // div`` channels in the hidden layers.
+        edge_dim: Width D of the edge attributes to read; with 0 none are read.
+        edge_attr: Name of the edge attribute to read.
+        mass: Name of the masses, or None for edges without their product.
+        inputs: Names of the node attributes to read, other than `position`.
+        reps: Their representations: scalars, vectors, pseudovectors, points, which are taken
+            relative to `position`, irreps such as ``"2e"``, and sums.
+        position: Name of the positions.
+        out_rep: Representation of the output, of the same kinds; a point is the position plus a
+            vector.
+
+    Raises:
+        TypeError: If `inputs` is a single string.
+        ValueError: If a size is out of its range, `inputs` holds `position`, an input
+            is not declared, or a representation is of another kind or of too high a degree.
+
+    Example:
+        >>> model = SE3Transformer(num_layers=1, num_degrees=2, mass=None)
+        >>> edge_index = torch.tensor([[0, 1], [1, 0]])
+        >>> model(Data(pos=torch.eye(2, 3), vel=torch.ones(2, 3), edge_index=edge_index)).shape
+        torch.Size([2, 3])
+    """
+
+    symmetry: ClassVar[Symmetry] = "exact"
+
+    def __init__(
+        self,
+        hidden_channels: int = 8,
+        num_layers: int = 4,
+        *,
+        num_degrees: int = 4,
+        heads: int = 1,
+        div: int = 4,
+        edge_dim: int = 0,
+        edge_attr: str = "edge_attr",
+        mass: str | None = "mass",
+        inputs: Sequence[str] = ("vel",),
+        reps: Mapping[str, str] = _REPS,
+        position: str = "pos",
+        out_rep: str = "point",
+    ) -> None:
+        check_integers(num_degrees=num_degrees, heads=heads, div=div)
+        check_integers("not negative", edge_dim=edge_dim)
+        if num_degrees > MAX_DEGREES:
+            raise ValueError(f"`num_degrees` must be at most {MAX_DEGREES}, got {num_degrees}.")
+        kinds = [kind for kind, degree in _DEGREES.items() if degree < num_degrees]
+        super().__init__(hidden_channels, num_layers, inputs, reps, out_rep, kinds)
+        if position in self.inputs:
+            raise ValueError(f"`inputs` must not hold the `position`, got {self.inputs}.")
+        if hidden_channels % (div * heads):
+            raise ValueError(
+                f"`hidden_channels` must be a multiple of `div` * `heads` = {div * heads}, got "
+                f"{hidden_channels}."
+            )
+        self.num_degrees = num_degrees
+        self.edge_dim = edge_dim
+        self.edge_attr = edge_attr
+        self.mass = mass
+        self.position = position
+        self._build_layers(edge_dim + (mass is not None) + 1, div, heads)
+
+    def _build_layers(self, edge_channels: int, div: int, heads: int) -> None:
+        hidden = dict.fromkeys(range(self.num_degrees), self.hidden_channels)
+        inputs = [_fiber(self.layout), *[hidden] * (self.num_layers - 1)]
+        self.kernels = EquivariantKernels(self.num_degrees)
+        self.layers = nn.ModuleList(
+            SE3AttentionLayer(fiber, hidden, edge_channels, div=div, heads=heads)
+            for fiber in inputs
+        )
+        self.norms = nn.ModuleList(NormNonlinearity(hidden) for _ in inputs)
+        outputs = {degree: max(2, count) for degree, count in _fiber(self.out_layout).items()}
+        self.last = SE3AttentionLayer(hidden, outputs, edge_channels, attentive=True)
+
+    def core(self, x: Tensor, pos: Tensor, edge_index: Tensor, edge_scalars: Tensor) -> Tensor:
+        """Returns the outputs of all nodes.
+
+        Args:
+            x: Inputs of the nodes, shape [N, in_channels].
+            pos: Positions of the nodes, shape [N, 3].
+            edge_index: Edges from its first row to its second, shape [2, E].
+            edge_scalars: Invariants of the edges but the distance, shape [E, D], D possibly 0.
+
+        Returns:
+            Shape [N, out_channels].
+        """
+        source, target = edge_index[0], edge_index[1]
+        difference = pos.index_select(0, target) - pos.index_select(0, source)
+        direction, length = direction_and_length(difference)
+        invariants = torch.cat([edge_scalars, length], dim=-1)
+        edges = Edges(source, target, difference, invariants, self.kernels(direction))
+        features = self._read(x, pos)
+        for layer, norm in zip(self.layers, self.norms, strict=True):
+            features = norm(layer(features, edges))
+        return self._write(self.last(features, edges), pos)
+
+    def forward(self, data: Data) -> Tensor:
+        """Returns the outputs of all nodes.
+
+        Args:
+            data: A graph or a batch with the inputs, positions, masses and `edge_index`.
+
+        Returns:
+            Shape [N, out_channels].
+
+        Raises:
+            ValueError: If an attribute is missing or does not fit.
+        """
+        x, pos = self.node_inputs(data), self._of_width(data, self.position, 3)
+        rows = {self.position: pos.size(0)} | dict.fromkeys(self.inputs, x.size(0))
+        edge_index, edge_attr = edge_inputs(data, self.edge_attr, self.edge_dim)
+        columns = [pos.new_empty(edge_index.size(1), 0) if edge_attr is None else edge_attr]
+        if self.mass is not None:
+            mass = self._of_width(data, self.mass, 1)
+            rows[self.mass] = mass.size(0)
+            columns.append(mass[edge_index[0]] * mass[edge_index[1]])
+        if len(set(rows.values())) > 1:
+            raise ValueError(f"`inputs` must have one row per node each, got {rows}.")
+        return self.core(x, pos, edge_index, torch.cat(columns, dim=-1))
+
+    @staticmethod
+    def _of_width(data: Data, name: str, width: int) -> Tensor:
+        value = attribute(data, name)
+        if value.size(1) != width:
+            raise ValueError(f"`data.{name}` must have width {width}, got {value.size(1)}.")
+        return value
+
+    def _read(self, x: Tensor, pos: Tensor) -> Features:
+        objects = self.layout.split(x)
+        if "point" in objects:
+            objects["point"] = objects["point"] - pos.unsqueeze(1)
+        parts: dict[int, list[Tensor]] = {degree: [] for degree in _fiber(self.layout)}
+        for kind, value in objects.items():
+            parts[_DEGREES[kind]].append(value)
+        return {degree: torch.cat(values, dim=1).mT for degree, values in parts.items()}
+
+    def _write(self, features: Features, pos: Tensor) -> Tensor:
+        objects: dict[str, Tensor] = {}
+        left = {degree: value.mT for degree, value in features.items()}
+        for kind, count in self.out_layout.counts.items():
+            degree = _DEGREES[kind]
+            objects[kind], left[degree] = left[degree].tensor_split([count], dim=1)
+        if "point" in objects:
+            objects["point"] = objects["point"] + pos.unsqueeze(1)
+        return self.out_layout.join(objects)
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()[:-1]}, num_degrees={self.num_degrees})"
+
+
+def _fiber(layout: Layout) -> dict[int, int]:
+    """Number of objects of each degree, in ascending order of degrees."""
+    counts: dict[int, int] = {}
+    for kind, count in layout.counts.items():
+        counts[_DEGREES[kind]] = counts.get(_DEGREES[kind], 0) + count
+    return dict(sorted(counts.items()))

@@ -6,6 +6,7 @@ from pyg_remul.models.flat_mlp import FlatMLP
 from pyg_remul.models.gatr import GATr
 from pyg_remul.models.gnn import GNN
 from pyg_remul.models.graph_transformer import GraphTransformer
+from pyg_remul.models.multi_channel_egnn import MultiChannelEGNN
 from pyg_remul.models.per import PER
 from pyg_remul.models.rpp import RPP
 from pyg_remul.models.se3_transformer import SE3Transformer
@@ -19,5 +20,6 @@ __all__ = [
     "FlatMLP",
     "GATr",
     "GraphTransformer",
+    "MultiChannelEGNN",
     "SE3Transformer",
 ]

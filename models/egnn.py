@@ -41,7 +41,8 @@ class EGNNLayer(MessagePassing):
 
     Note:
         The released code clamps each component of an edge's displacement to 100, which breaks the
-        symmetry where it acts. Here the length of the displacement is bounded instead.
+        symmetry where it acts. Here the length of the displacement is bounded instead, and that of
+        the velocity term too: it grows with the square of the coordinates, layer by layer.
 
     Args:
         channels: Number F of invariant channels.
@@ -49,7 +50,8 @@ class EGNNLayer(MessagePassing):
         velocity: Whether the layer has the velocity term.
         normalize: Whether to divide :math:`x_i - x_j` by its length plus one.
         tanh: Whether to bound :math:`\phi_x` by a hyperbolic tangent.
-        clamp: Longest displacement of an edge, in the unit of the positions; None for no bound.
+        clamp: Longest displacement by an edge or by the velocity, in the unit of the positions;
+            None for no bound.
 
     Example:
         >>> layer = EGNNLayer(channels=8)
@@ -119,7 +121,7 @@ class EGNNLayer(MessagePassing):
         if self.velocity_mlp is not None:
             if vel is None:
                 raise ValueError("`vel` must be given to a layer with the velocity term, got None.")
-            pos = pos + self.velocity_mlp(h) * vel
+            pos = pos + self._bounded(self.velocity_mlp(h) * vel)
         return h + self.node_mlp(torch.cat([h, messages], dim=-1)), pos
 
     def message(
@@ -131,11 +133,7 @@ class EGNNLayer(MessagePassing):
         message = self.edge_mlp(torch.cat(parts if edge_attr is None else [*parts, edge_attr], -1))
         if self.normalize:
             difference = difference / (_safe_norm(difference) + 1)
-        displacement = difference * self.position_mlp(message)
-        if self.clamp is not None:
-            length = _safe_norm(displacement)
-            displacement = displacement * (self.clamp / length.clamp(min=self.clamp))
-        return message, displacement
+        return message, self._bounded(difference * self.position_mlp(message))
 
     def aggregate(
         self, inputs: tuple[Tensor, Tensor], index: Tensor, dim_size: int
@@ -146,6 +144,11 @@ class EGNNLayer(MessagePassing):
             scatter(messages, index, dim=0, dim_size=dim_size, reduce="sum"),
             scatter(displacements, index, dim=0, dim_size=dim_size, reduce="mean"),
         )
+
+    def _bounded(self, displacement: Tensor) -> Tensor:
+        if self.clamp is None:
+            return displacement
+        return displacement * (self.clamp / _safe_norm(displacement).clamp(min=self.clamp))
 
 
 class EGNN(NodeModel):

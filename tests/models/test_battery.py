@@ -74,6 +74,9 @@ def over(cases):
 
 
 every_case = over(CASES)
+both_dtypes = pytest.mark.parametrize(
+    "dtype", [torch.float32, torch.float64], ids=["float32", "float64"]
+)
 both_stages = pytest.mark.parametrize("num_steps", [0, 5], ids=["initial", "trained"])
 
 
@@ -86,6 +89,14 @@ def train(model, data, num_steps):
         optimizer.step()
 
 
+def moved(data, matrix, shift):
+    """The same graph turned by a matrix and then translated."""
+    out = data.clone()
+    out.pos = data.pos @ matrix.T + shift
+    out.vel = data.vel @ matrix.T
+    return out
+
+
 def relative_error(model, data, matrices, *, translate=True):
     """Sum of errors of equivariance over sum of output norms about the graph's mean."""
     dtype = data.pos.dtype
@@ -94,10 +105,7 @@ def relative_error(model, data, matrices, *, translate=True):
         out = model(data)
         for matrix in matrices.to(dtype):
             shift = torch.randn(3, dtype=dtype) * translate
-            moved = data.clone()
-            moved.pos = data.pos @ matrix.T + shift
-            moved.vel = data.vel @ matrix.T
-            error += (model(moved) - (out @ matrix.T + shift)).norm()
+            error += (model(moved(data, matrix, shift)) - (out @ matrix.T + shift)).norm()
             norm += (out - out.mean(dim=0)).norm()
     return float(error / norm)
 
@@ -124,6 +132,83 @@ def core_arguments(model, data):
 
 def first_tensor(output):
     return output[0] if isinstance(output, tuple) else output
+
+
+# Awkward graphs, made from a fully connected one
+
+
+def keep_edges(data, kept):
+    data.edge_index, data.edge_attr = data.edge_index[:, kept], data.edge_attr[kept]
+    return data
+
+
+def without_edges(data):
+    return keep_edges(data, torch.zeros(data.num_edges, dtype=torch.bool))
+
+
+def with_isolated_nodes(data):
+    return keep_edges(data, (data.edge_index < 3).all(dim=0))
+
+
+def with_self_loops(data):
+    loops = torch.arange(data.num_nodes).expand(2, -1)
+    data.edge_index = torch.cat([data.edge_index, loops], dim=1)
+    data.edge_attr = torch.cat([data.edge_attr, data.edge_attr[: data.num_nodes]])
+    return data
+
+
+def with_coincident_nodes(data):
+    data.pos[1] = data.pos[0]
+    return data
+
+
+def collapsed(data):
+    data.pos.zero_()
+    return data
+
+
+def collapsed_at_rest(data):
+    data.vel.zero_()
+    return collapsed(data)
+
+
+def single_node(data):
+    return data.subgraph(torch.tensor([0]))
+
+
+def huge(data):
+    data.pos *= 1e6
+    return data
+
+
+def far_away(data):
+    data.pos += 1e6
+    return data
+
+
+AWKWARD = [
+    without_edges,
+    with_isolated_nodes,
+    with_self_loops,
+    with_coincident_nodes,
+    collapsed,
+    collapsed_at_rest,
+    single_node,
+    huge,
+    far_away,
+]
+
+
+def over_awkward_graphs(cases):
+    return pytest.mark.parametrize(
+        ("case", "awkward"),
+        [
+            pytest.param(case, awkward, id=f"{case.name}-{awkward.__name__}")
+            for case in cases
+            for awkward in AWKWARD
+            if not (case.fixed_size and awkward is single_node)
+        ],
+    )
 
 
 # Symmetry
@@ -221,22 +306,38 @@ def test_ragged_batch_equals_single_graphs(case, make_graph):
     torch.testing.assert_close(model(Batch.from_data_list(graphs)), singles, rtol=1e-12, atol=1e-12)
 
 
-@over([case for case in CASES if not case.fixed_size])
-def test_one_node_graph_gives_one_finite_row(case, make_graph):
-    out = case.build().double()(make_graph(1))
-    assert out.shape == (1, 3)
-    assert out.isfinite().all()
+# Awkward graphs
 
 
-@every_case
-def test_graph_without_edges_gives_finite_output_and_gradients(case, make_graph):
-    model, data = case.build().double(), make_graph()
-    data.edge_index, data.edge_attr = data.edge_index[:, :0], data.edge_attr[:0]
+@both_dtypes
+@over_awkward_graphs(CASES)
+def test_awkward_graph_gives_finite_output_and_gradients(case, awkward, dtype, make_graph):
+    model, data = case.build().to(dtype), awkward(make_graph(dtype=dtype))
+    data.pos.requires_grad_()
+    data.vel.requires_grad_()
     out = model(data)
     out.square().sum().backward()
-    gradients = [p.grad for p in model.parameters() if p.grad is not None]
-    assert out.shape == (NUM_NODES, 3)
-    assert all(value.isfinite().all() for value in (out, *gradients))
+    leaves = {**dict(model.named_parameters()), "input vel": data.vel}
+    gradients = {name: leaf.grad for name, leaf in leaves.items() if leaf.grad is not None}
+    gradients["input pos"] = data.pos.grad
+    assert out.shape == (data.num_nodes, 3)
+    assert out.isfinite().all()
+    assert [name for name, value in gradients.items() if not value.isfinite().all()] == []
+
+
+@over_awkward_graphs([case for case in CASES if case.symmetry == "exact"])
+def test_exact_model_is_equivariant_on_awkward_graph(case, awkward, make_graph, orthogonal):
+    model, data = case.build().double(), awkward(make_graph())
+    train(model, make_graph(), 5)
+    matrices = orthogonal(4) if case.reflections else rotations(orthogonal(4))
+    shifts = torch.randn(4, 3, dtype=torch.float64) * case.translations
+    with torch.no_grad():
+        out = model(data)
+        expected = [out @ matrix.T + shift for matrix, shift in zip(matrices, shifts, strict=True)]
+        found = [model(moved(data, *pair)) for pair in zip(matrices, shifts, strict=True)]
+    # Coordinates of size s are rounded to 1e-16 s, however close together the nodes lie.
+    size = max(1.0, float(data.pos.abs().max()), float(out.abs().max()))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12 * size)
 
 
 # Parameters
@@ -306,7 +407,7 @@ def test_state_dict_round_trip_keeps_the_output(case, make_graph):
 
 
 @every_case
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+@both_dtypes
 def test_output_has_one_row_per_node_in_the_dtype_of_the_model(case, dtype, make_graph):
     out = case.build().to(dtype)(make_graph(dtype=dtype))
     assert out.shape == (NUM_NODES, 3)

@@ -114,6 +114,22 @@ def test_clamp_bounds_the_length_of_a_displacement():
     torch.testing.assert_close(moved.norm(dim=1), lengths, rtol=1e-12, atol=0)
 
 
+def test_clamp_bounds_the_length_of_the_velocity_term():
+    layer = EGNNLayer(channels=4, velocity=True, clamp=0.25).double()
+    h, pos, vel = torch.randn(2, 4).double(), torch.zeros(2, 3).double(), 1e9 * torch.eye(2, 3)
+    moved = layer(h, pos, PAIR[:, :0], vel=vel.double())[1]
+    lengths = torch.full((2,), 0.25, dtype=torch.float64)
+    torch.testing.assert_close(moved.norm(dim=1), lengths, rtol=1e-12, atol=0)
+
+
+def test_deep_network_stays_finite_at_huge_coordinates(make_graph):
+    model, data = EGNN(edge_dim=3, num_layers=8), make_graph(dtype=torch.float32)
+    data.pos = (1e6 * data.pos).requires_grad_()
+    model(data).square().sum().backward()
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    assert all(gradient.isfinite().all() for gradient in [data.pos.grad, *gradients])
+
+
 def test_clamp_leaves_short_displacements_alone():
     layer = amplify(EGNNLayer(channels=4, clamp=None)).double()
     bounded = EGNNLayer(channels=4).double()

@@ -2,32 +2,49 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 import platform
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import torch_geometric
 from torch import Tensor
 
+from pyg_remul.checks import check_integers
+
 Case = Callable[[], object]
 
 
-def parse_arguments(description: str) -> argparse.Namespace:
-    """Reads the options of a benchmark and sets the number of threads."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--rounds", type=int, default=30, help="timed runs of every alternative")
-    parser.add_argument("--warm-up", type=int, default=5, help="runs before these")
-    parser.add_argument("--threads", type=int, default=1, help="threads of PyTorch")
-    parser.add_argument("--device", default="cpu", help="where the tensors are")
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    return arguments
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How to measure."""
+
+    rounds: int = 30
+    """Timed runs of every alternative."""
+    warm_up: int = 5
+    """Runs before these."""
+    threads: int = 1
+    """Threads of PyTorch."""
+    device: str = "cpu"
+    """Where the tensors are."""
+    max_batch_size: int = 4096
+    """Largest batch (complexity)."""
+    out: Path = Path("runs/bench")
+    """Folder of the tables and figures (complexity)."""
+
+    def __post_init__(self) -> None:
+        check_integers(
+            rounds=self.rounds,
+            warm_up=self.warm_up,
+            threads=self.threads,
+            max_batch_size=self.max_batch_size,
+        )
 
 
-def measure(cases: Mapping[str, Case], arguments: argparse.Namespace) -> dict[str, Tensor]:
+def measure(cases: Mapping[str, Case], settings: Settings) -> dict[str, Tensor]:
     """Runs the alternatives in turns, A B A B.
 
     A turn repeats its alternative for some 20 ms, so that a short one is not timed with the caches
@@ -35,12 +52,12 @@ def measure(cases: Mapping[str, Case], arguments: argparse.Namespace) -> dict[st
 
     Args:
         cases: The alternatives by name.
-        arguments: What :func:`parse_arguments` gave.
+        settings: The number of rounds and the device.
 
     Returns:
         The seconds of a run in every round, shape ``[rounds]``.
     """
-    synchronize = torch.cuda.synchronize if arguments.device.startswith("cuda") else _nothing
+    synchronize = torch.cuda.synchronize if settings.device.startswith("cuda") else _nothing
 
     def turn(case: Case, repeats: int) -> float:
         synchronize()
@@ -52,23 +69,23 @@ def measure(cases: Mapping[str, Case], arguments: argparse.Namespace) -> dict[st
 
     repeats: dict[str, int] = {}
     for name, case in cases.items():
-        fastest = min(turn(case, 1) for _ in range(arguments.warm_up))
+        fastest = min(turn(case, 1) for _ in range(settings.warm_up))
         repeats[name] = math.ceil(0.02 / fastest)
     seconds: dict[str, list[float]] = {name: [] for name in cases}
-    for _ in range(arguments.rounds):
+    for _ in range(settings.rounds):
         for name, case in cases.items():
             seconds[name].append(turn(case, repeats[name]))
     return {name: torch.tensor(values) for name, values in seconds.items()}
 
 
-def print_setting(arguments: argparse.Namespace) -> None:
+def print_setting(settings: Settings) -> None:
     """Prints versions, device and number of threads."""
-    cuda = arguments.device.startswith("cuda")
+    cuda = settings.device.startswith("cuda")
     device = torch.cuda.get_device_name() if cuda else f"CPU ({platform.machine()})"
     print(
         f"Python {platform.python_version()}, PyTorch {torch.__version__}, "
         f"PyG {torch_geometric.__version__}; {device}, {torch.get_num_threads()} thread(s); "
-        f"{arguments.rounds} rounds in turns after {arguments.warm_up} to warm up\n"
+        f"{settings.rounds} rounds in turns after {settings.warm_up} to warm up\n"
     )
 
 

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from itertools import chain, repeat
 
 import torch
-from harness import Case, measure, parse_arguments, print_setting, print_table
 from torch_geometric.data import Data
 from torch_geometric.loader import DataLoader
 
 from pyg_remul import StackedLoader
+from pyg_remul.benchmarks.harness import Case, Settings, measure, print_setting, print_table
 
 NUM_GRAPHS, BATCH_SIZES = 4000, (12, 200, 2000)
 SIZES = {"nine atoms": (9, 10), "5 to 13 atoms": (5, 14)}
@@ -48,19 +48,14 @@ def make_cases(graphs: Sequence[Data], batch_size: int, device: str) -> dict[str
     }
 
 
-def main() -> None:
+def main(settings: Settings) -> None:
     """Times the next batch of shuffled passes."""
-    arguments = parse_arguments(__doc__)
-    print_setting(arguments)
+    print_setting(settings)
     for name, (low, high) in SIZES.items():
         for same_edges in (True, False):
             graphs = make_molecules(low, high, same_edges=same_edges)
             edges = "all edges" if same_edges else "random edges"
             for batch_size in BATCH_SIZES:
-                cases = make_cases(graphs, batch_size, arguments.device)
+                cases = make_cases(graphs, batch_size, settings.device)
                 title = f"{batch_size} of {NUM_GRAPHS} graphs of {name}, {edges}"
-                print_table(title, measure(cases, arguments), "StackedLoader")
-
-
-if __name__ == "__main__":
-    main()
+                print_table(title, measure(cases, settings), "StackedLoader")

@@ -7,9 +7,9 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
-from harness import measure, parse_arguments, print_setting, print_table
 from numpy.typing import NDArray
 
+from pyg_remul.benchmarks.harness import Settings, measure, print_setting, print_table
 from pyg_remul.datasets.asf_amc import (
     Bone,
     Motion,
@@ -85,9 +85,8 @@ def frame_by_frame(skeleton: Skeleton, motion: Motion, frames: list[Matrix]) -> 
     return result
 
 
-def main() -> None:
+def main(settings: Settings) -> None:
     """Times reading and both evaluations."""
-    arguments = parse_arguments(__doc__)
     skeleton = make_skeleton()
     frames = rest_frames(skeleton)
     with TemporaryDirectory() as folder:
@@ -102,14 +101,10 @@ def main() -> None:
             "the same frame by frame, with NumPy": lambda: frame_by_frame(skeleton, motion, frames),
             "read_amc": lambda: read_amc(path, skeleton),
         }
-        print_setting(arguments)
+        print_setting(settings)
         title = f"{NUM_FRAMES} frames of {NUM_BONES} bones, {skeleton.num_channels} channels"
-        seconds = measure(cases, arguments)
+        seconds = measure(cases, settings)
     print_table(title, seconds, ours)
     for name, values in seconds.items():
         print(f"{name}: {NUM_FRAMES / float(values.median()):,.0f} frames a second")
     print(f"largest difference of the evaluations: {difference:.1e}")
-
-
-if __name__ == "__main__":
-    main()

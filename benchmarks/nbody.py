@@ -5,11 +5,11 @@ from __future__ import annotations
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from harness import Case, measure, parse_arguments, print_setting, print_table
 from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from pyg_remul.benchmarks.harness import Case, Settings, measure, print_setting, print_table
 from pyg_remul.datasets import NBody
 
 NUM_SYSTEMS, SURPLUS = 5000, 1.1
@@ -81,15 +81,10 @@ def make_cases(num_planets: int, device: str) -> dict[str, Case]:
     return {"NBody": ours, "NumPy": lambda: simulate(NUM_SYSTEMS, num_planets, random)}
 
 
-def main() -> None:
+def main(settings: Settings) -> None:
     """Times sets of two sizes of systems."""
-    arguments = parse_arguments(__doc__)
-    print_setting(arguments)
+    print_setting(settings)
     for num_planets in (3, 5):
-        cases = make_cases(num_planets, arguments.device)
+        cases = make_cases(num_planets, settings.device)
         title = f"{NUM_SYSTEMS} systems of {num_planets + 1} bodies, {NUM_STEPS} steps"
-        print_table(title, measure(cases, arguments), "NBody")
-
-
-if __name__ == "__main__":
-    main()
+        print_table(title, measure(cases, settings), "NBody")

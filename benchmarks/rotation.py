@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import torch
-from harness import measure, parse_arguments, print_setting, print_table
 from torch_geometric.data import Batch, Data
 from torch_geometric.transforms import RandomRotate
 
 from pyg_remul import RandomRotation
+from pyg_remul.benchmarks.harness import Settings, measure, print_setting, print_table
 
 NUM_GRAPHS, NUM_NODES = 200, 9
 REPS = {"pos": "point", "vel": "vector", "y": "point"}
@@ -18,10 +18,9 @@ def make_graph() -> Data:
     return Data(**{name: torch.randn(NUM_NODES, 3) for name in REPS})
 
 
-def main() -> None:
+def main(settings: Settings) -> None:
     """Times the three ways."""
-    arguments = parse_arguments(__doc__)
-    graphs = [make_graph().to(arguments.device) for _ in range(NUM_GRAPHS)]
+    graphs = [make_graph().to(settings.device) for _ in range(NUM_GRAPHS)]
     batch = Batch.from_data_list(graphs)
     rotate, rotate_pyg = RandomRotation(REPS), RandomRotate(180, axis=0)
     ours = "RandomRotation of the batch"
@@ -34,11 +33,7 @@ def main() -> None:
             [rotate_pyg(graph) for graph in graphs]
         ),
     }
-    print_setting(arguments)
+    print_setting(settings)
     title = f"{NUM_GRAPHS} graphs of {NUM_NODES} nodes: positions, velocities and targets"
-    print_table(title, measure(cases, arguments), ours)
+    print_table(title, measure(cases, settings), ours)
     print("* turns positions only, about one fixed axis; it cannot turn velocities or targets")
-
-
-if __name__ == "__main__":
-    main()

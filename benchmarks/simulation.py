@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 from ase import units
-from harness import Case, measure, parse_arguments, print_setting, print_table
 from tblite.ase import TBLite
 from tblite.interface import Calculator
 
+from pyg_remul.benchmarks.harness import Case, Settings, measure, print_setting, print_table
 from pyg_remul.dynamics import Array, MolecularDynamics, internal_modes, thermal_velocities
 from pyg_remul.molecules import MOLECULES, load_molecule
 from pyg_remul.xtb import gfn2_xtb, xtb_threads
@@ -54,18 +54,13 @@ def make_cases(molecule: str) -> dict[str, Case]:
     }
 
 
-def main() -> None:
+def main(settings: Settings) -> None:
     """Times the molecules of MD17."""
-    arguments = parse_arguments(__doc__)
-    print_setting(arguments)
-    with xtb_threads(arguments.threads):
+    print_setting(settings)
+    with xtb_threads(settings.threads):
         for molecule in MOLECULES:
-            seconds = measure(make_cases(molecule), arguments)
+            seconds = measure(make_cases(molecule), settings)
             steps = {name: values / STEPS for name, values in seconds.items()}
             rate = 1.0 / float(torch.median(steps["a step of molecular dynamics"]))
             title = f"{molecule}: {rate:.0f} steps a second"
             print_table(title, steps, "tblite's calculator for ASE")
-
-
-if __name__ == "__main__":
-    main()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import torch
-from harness import Case, measure, parse_arguments, print_setting, print_table
 from torch import nn
 from torch.nn.functional import mse_loss
 from torch_geometric.data import Batch, Data
 
 from pyg_remul import SO3, ConstantWeighting, RemulLoss
+from pyg_remul.benchmarks.harness import Case, Settings, measure, print_setting, print_table
 from pyg_remul.models import EGNN, GNN, GraphTransformer
 
 REPS = {"pos": "point", "vel": "vector", "y": "point", "edge_attr": "scalar"}
@@ -57,10 +57,9 @@ def make_cases(model: nn.Module, batch: Batch) -> dict[str, Case]:
     }
 
 
-def main() -> None:
+def main(settings: Settings) -> None:
     """Times the steps of three models."""
-    arguments = parse_arguments(__doc__)
-    print_setting(arguments)
+    print_setting(settings)
     bodies = Batch.from_data_list([make_bodies() for _ in range(64)])
     molecules = Batch.from_data_list([make_molecule() for _ in range(200)])
     setups = [
@@ -69,10 +68,6 @@ def main() -> None:
         ("EGNN, 4 x 64", EGNN(2, 64, num_layers=4, edge_dim=4), molecules),
     ]
     for name, model, batch in setups:
-        cases = make_cases(model.to(arguments.device), batch.to(arguments.device))
+        cases = make_cases(model.to(settings.device), batch.to(settings.device))
         sizes = f"{batch.num_graphs} graphs, {batch.num_nodes} nodes, {batch.num_edges} edges"
-        print_table(f"{name}: {sizes}", measure(cases, arguments), "plain")
-
-
-if __name__ == "__main__":
-    main()
+        print_table(f"{name}: {sizes}", measure(cases, settings), "plain")

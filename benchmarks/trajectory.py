@@ -1,6 +1,6 @@
 """Time and memory of reading a trajectory of the size of MD17's largest, malonaldehyde.
 
-Run: python benchmarks/trajectory.py (makes a file of 0.4 GB in a temporary folder)
+It makes a file of 0.4 GB in a temporary folder.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 import numpy as np
 from numpy.lib import format as npy
 
+from pyg_remul.benchmarks.harness import Settings
 from pyg_remul.datasets import MD17Trajectory
 
 NUM_FRAMES, BLOCK = 993_237, 20_000
@@ -58,7 +59,7 @@ def read(root: str, how: str) -> None:
     print(f"{how:40} {seconds:6.1f} s   {before:4.0f} MB before, {peak():4.0f} MB at most")
 
 
-def main() -> None:
+def main(settings: Settings) -> None:  # noqa: ARG001
     """Makes the file, and reads it in a fresh process each time."""
     with TemporaryDirectory() as root:
         write(Path(root, "raw", "md17_malonaldehyde.npz"))
@@ -66,7 +67,3 @@ def main() -> None:
             process = get_context("spawn").Process(target=read, args=(root, how))
             process.start()
             process.join()
-
-
-if __name__ == "__main__":
-    main()

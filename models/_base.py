@@ -176,3 +176,20 @@ def graph_sizes(data: Data, name: str, num_nodes: int) -> list[int]:
             f"`data.ptr` must cover the {num_nodes} nodes of `data.{name}`, got {sum(sizes)}."
         )
     return sizes
+
+
+def check_graph_sizes(data: Data, name: str, num_rows: int, num_nodes: int) -> None:
+    """Refuses graphs that have not `num_nodes` nodes each.
+
+    Args:
+        data: A graph or a batch.
+        name: The node attribute whose boundaries are read.
+        num_rows: The number of nodes of all graphs together.
+        num_nodes: The number of nodes that every graph must have.
+    """
+    for graph, size in enumerate(graph_sizes(data, name, num_rows)):
+        if size != num_nodes:
+            raise ValueError(
+                f"`num_nodes` must be the number of nodes of every graph, {num_nodes}, "
+                f"got {size} in graph {graph}."
+            )

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from pyg_remul.checks import check_integers
 from pyg_remul.models._base import NodeModel, check_names
 from pyg_remul.representations import parse_representation, representation_terms
 
@@ -29,6 +30,7 @@ class Layout:
         parameter: Name of the parameter that gave the representations, for the error messages.
         reps: Representations of the blocks of columns, side by side.
         kinds: The kinds that are understood, such as ``"scalar"`` and ``"vector"``.
+        dim: Number of dimensions.
 
     Attributes:
         width: Number of columns.
@@ -45,7 +47,9 @@ class Layout:
         [0.0, 4.0, 5.0]
     """
 
-    def __init__(self, parameter: str, reps: Sequence[str], kinds: Collection[str]) -> None:
+    def __init__(
+        self, parameter: str, reps: Sequence[str], kinds: Collection[str], dim: int = 3
+    ) -> None:
         self.terms: list[_Term] = []
         self.width = 0
         self.counts: dict[str, int] = {}
@@ -54,7 +58,7 @@ class Layout:
                 raise ValueError(
                     f"`{parameter}` must be made of {', '.join(map(repr, kinds))}, got {kind!r}."
                 )
-            width = parse_representation(kind).columns(3)
+            width = parse_representation(kind).columns(dim)
             self.terms.append(_Term(kind, self.width, multiplicity, width))
             self.width += multiplicity * width
             self.counts[kind] = self.counts.get(kind, 0) + multiplicity
@@ -104,6 +108,7 @@ class GeometricModel(NodeModel):
             Further attributes are ignored, so that ``reps`` of a dataset will do.
         out_rep: Representation of the output.
         kinds: The kinds of objects that the model understands.
+        dim: Number of dimensions.
 
     Raises:
         TypeError: If `inputs` is a single string.
@@ -119,19 +124,21 @@ class GeometricModel(NodeModel):
         reps: Mapping[str, str],
         out_rep: str,
         kinds: Collection[str],
+        dim: int = 3,
     ) -> None:
+        check_integers(dim=dim)
         names = check_names("inputs", inputs)
         undeclared = [name for name in names if name not in reps]
         if undeclared:
             raise ValueError(f"`reps` must declare every input, got none for {undeclared}.")
-        layout = Layout("reps", [reps[name] for name in names], kinds)
-        out_layout = Layout("out_rep", [out_rep], kinds)
+        layout = Layout("reps", [reps[name] for name in names], kinds, dim)
+        out_layout = Layout("out_rep", [out_rep], kinds, dim)
         super().__init__(layout.width, hidden_channels, out_layout.width, num_layers, names)
         self.layout = layout
         self.out_layout = out_layout
         self.reps = {name: reps[name] for name in names}
         self.out_rep = out_rep
-        self._widths = {name: Layout("reps", [reps[name]], kinds).width for name in names}
+        self._widths = {name: Layout("reps", [reps[name]], kinds, dim).width for name in names}
 
     def _columns(self, data: Data) -> dict[str, Tensor]:
         columns = super()._columns(data)

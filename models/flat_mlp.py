@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from pyg_remul.checks import check_integers
-from pyg_remul.models._base import NodeModel, graph_sizes
+from pyg_remul.models._base import NodeModel, check_graph_sizes
 
 __all__ = ["FlatMLP"]
 
@@ -85,12 +85,7 @@ class FlatMLP(NodeModel):
             ValueError: If the inputs do not fit, or a graph has not `num_nodes` nodes.
         """
         x = self.node_inputs(data)
-        for graph, size in enumerate(graph_sizes(data, self.inputs[0], x.size(0))):
-            if size != self.num_nodes:
-                raise ValueError(
-                    f"`num_nodes` must be the number of nodes of every graph, {self.num_nodes}, "
-                    f"got {size} in graph {graph}."
-                )
+        check_graph_sizes(data, self.inputs[0], x.size(0), self.num_nodes)
         return self.core(x.reshape(-1, self.num_nodes * self.in_channels))
 
     def forward(self, data: Data) -> Tensor:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Data
 
 from pyg_remul.checks import check_integers
 from pyg_remul.models._base import NodeModel, graph_sizes
+from pyg_remul.models._padding import Padding
 
 __all__ = ["GraphTransformer", "TransformerBlock"]
 
@@ -35,6 +35,7 @@ class TransformerBlock(nn.Module):
         norm_axes: Normalise over ``"channels"``, or over all channels of a ``"graph"``.
 
     Example:
+        >>> import torch
         >>> TransformerBlock(channels=8, heads=2)(torch.ones(5, 3, 8)).shape
         torch.Size([5, 3, 8])
     """
@@ -113,6 +114,7 @@ class GraphTransformer(NodeModel):
             `norm_axes` is unknown.
 
     Example:
+        >>> import torch
         >>> model = GraphTransformer(6, 16, num_layers=2, heads=2, inputs=("pos", "vel"))
         >>> model(Data(pos=torch.ones(4, 3), vel=torch.zeros(4, 3))).shape
         torch.Size([4, 3])
@@ -166,16 +168,8 @@ class GraphTransformer(NodeModel):
             ValueError: If an attribute is missing or does not fit.
         """
         x = self.node_inputs(data)
-        # A graph without nodes has no rows, and attention over padding alone would give NaN.
-        sizes = [size for size in graph_sizes(data, self.inputs[0], x.size(0)) if size > 0]
-        longest = max(sizes, default=0)
-        if all(size == longest for size in sizes):
-            return self.core(x.view(len(sizes), longest, self.in_channels)).flatten(0, 1)
-        mask = torch.arange(longest) < torch.tensor(sizes).unsqueeze(1)
-        rows = mask.flatten().nonzero().squeeze(1).to(x.device)
-        padded = x.new_zeros(mask.numel(), x.size(1)).index_copy(0, rows, x)
-        h = self.core(padded.view(*mask.shape, self.in_channels), mask.to(x.device))
-        return h.flatten(0, 1).index_select(0, rows)
+        padding = Padding(graph_sizes(data, self.inputs[0], x.size(0)), x.device)
+        return padding.unpad(self.core(padding.pad(x), padding.mask))
 
     def forward(self, data: Data) -> Tensor:
         """Returns the outputs of all nodes.

@@ -13,24 +13,56 @@ from pyg_remul.checks import check_choice, check_integers, check_numbers
 __all__ = ["MethodName", "ModelName", "PresetName", "Task", "TrainConfig", "preset"]
 
 Task: TypeAlias = Literal["nbody", "mocap-run"]
-ModelName: TypeAlias = Literal["transformer", "gnn", "egnn", "mlp"]
+ModelName: TypeAlias = Literal[
+    "transformer", "gnn", "egnn", "se3", "gatr", "mlp", "emlp", "rpp", "per"
+]
 MethodName: TypeAlias = Literal["plain", "augmentation", "remul", "gradnorm"]
-PresetName: TypeAlias = Literal["small", "paper"]
+PresetName: TypeAlias = Literal["small", "paper", "nbody", "mocap-run"]
+
+FLAT_MODELS = ("mlp", "emlp", "rpp", "per")
+"""The models that take the nodes of a graph side by side."""
 
 _COUNTS = (
-    *("hidden_channels", "num_layers", "heads", "steps", "batch_size", "val_every"),
-    *("num_samples", "patience", "num_train", "num_eval"),
+    *("hidden_channels", "num_layers", "heads", "hidden_scalars", "num_degrees"),
+    *("steps", "batch_size", "val_every", "num_samples", "patience", "num_train", "num_eval"),
 )
 _POSITIVE = ("lr", "lr_final", "eta", "clip")
 
-_SIZES: dict[str, dict[str, dict[str, Any]]] = {
+Sizes: TypeAlias = dict[str, Any]
+
+_GRAPH_NETWORK: Sizes = {"hidden_channels": 64, "num_layers": 4}
+_SMALL_FLAT: Sizes = {"hidden_channels": 128, "num_layers": 3}
+_GATR: Sizes = {"hidden_channels": 16, "hidden_scalars": 128, "heads": 8}
+_PAPER_MODELS: dict[str, Sizes] = {
+    "transformer": {"hidden_channels": 384, "num_layers": 10, "heads": 8},
+    "gnn": _GRAPH_NETWORK,
+    "egnn": _GRAPH_NETWORK,
+    "se3": {"hidden_channels": 8, "num_layers": 4, "num_degrees": 4, "heads": 1},
+    "gatr": _GATR | {"num_layers": 10},
+    "mlp": {"hidden_channels": 680, "num_layers": 3},
+    "emlp": {"hidden_channels": 532, "num_layers": 3},
+    "rpp": {"hidden_channels": 348, "num_layers": 3},
+    "per": {"hidden_channels": 532, "num_layers": 3},
+}
+
+_MODELS: dict[str, dict[str, Sizes]] = {
+    "small": {
+        "transformer": {"hidden_channels": 64, "num_layers": 4, "heads": 4},
+        "gnn": _GRAPH_NETWORK,
+        "egnn": _GRAPH_NETWORK,
+        "se3": {"hidden_channels": 8, "num_layers": 2, "num_degrees": 3, "heads": 1},
+        "gatr": {"hidden_channels": 8, "hidden_scalars": 32, "num_layers": 4, "heads": 4},
+        **dict.fromkeys(FLAT_MODELS, _SMALL_FLAT),
+    },
+    "nbody": _PAPER_MODELS,
+    "mocap-run": _PAPER_MODELS | {"gatr": _GATR | {"num_layers": 12}},
+}
+"""Sizes by preset and model; those under a task are of arXiv:2410.17878, appendix C."""
+
+_TRAINING: dict[str, dict[str, Sizes]] = {
     "small": {
         "nbody": {"steps": 1500, "batch_size": 64, "lr": 1e-3, "val_every": 150, "num_eval": 1000},
         "mocap-run": {"steps": 3400, "batch_size": 12, "lr": 1e-3, "val_every": 170},
-        "transformer": {"hidden_channels": 64, "num_layers": 4, "heads": 4},
-        "gnn": {"hidden_channels": 64, "num_layers": 4},
-        "egnn": {"hidden_channels": 64, "num_layers": 4},
-        "mlp": {"hidden_channels": 128, "num_layers": 3},
     },
     "paper": {
         "nbody": {
@@ -48,13 +80,9 @@ _SIZES: dict[str, dict[str, dict[str, Any]]] = {
             "lr_final": 1.0,
             "clip": None,
         },
-        "transformer": {"hidden_channels": 384, "num_layers": 10, "heads": 8},
-        "gnn": {"hidden_channels": 64, "num_layers": 4},
-        "egnn": {"hidden_channels": 64, "num_layers": 4},
-        "mlp": {"hidden_channels": 680, "num_layers": 3},
     },
 }
-"""Sizes by preset, then by task and by model. ``paper`` is arXiv:2410.17878, appendix C."""
+"""Training by preset and task."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,10 +96,12 @@ class TrainConfig:
     task: Task
     """The data: simulated N-body systems, or motion capture of running."""
     preset: PresetName = "small"
-    """Where the sizes came from: `small` trains in a minute or so on a CPU, `paper` is the
-    published protocol. It only records this."""
+    """Where the sizes came from: `small` trains in minutes on a CPU, `paper` is the published
+    protocol of the task; the name of a task takes the published model of that task. It only records
+    this."""
     model: ModelName = "transformer"
-    """The architecture; `mlp` takes graphs of one size only, such as motion capture."""
+    """The architecture; `mlp`, `emlp`, `rpp` and `per` take graphs of one size and order only, such
+    as motion capture."""
     method: MethodName = "remul"
     """`plain`: the objective alone. `augmentation`: turned graphs alone. `remul`: both, with
     constant weights. `gradnorm`: both, with weights that GradNorm adapts."""
@@ -94,7 +124,14 @@ class TrainConfig:
     num_layers: int = 4
     """Depth of the model."""
     heads: int = 4
-    """Attention heads of the transformer."""
+    """Attention heads (transformer, se3, gatr)."""
+    hidden_scalars: int = 128
+    """Scalar channels beside the multivectors (gatr)."""
+    num_degrees: int = 4
+    """Degrees of the hidden irreps, 0 to one less than this (se3)."""
+    prior: float | None = None
+    """Weight of the model's own penalty (gatr, per; rpp on its unconstrained weights), which is
+    added to every method's loss; the model's default if None."""
     steps: int = 1500
     """Optimiser steps."""
     batch_size: int = 64
@@ -135,8 +172,13 @@ class TrainConfig:
             raise ValueError(
                 f"`val_every` must divide `steps`, {self.steps}, got {self.val_every}; give both."
             )
-        if self.model == "mlp" and self.task == "nbody":
-            raise ValueError("`model` must not be 'mlp' for the task 'nbody', got 'mlp'.")
+        if self.prior is not None:
+            check_numbers("not negative", prior=self.prior)
+        if self.model in FLAT_MODELS and self.task == "nbody":
+            raise ValueError(
+                f"`model` must not be {self.model!r} for the task 'nbody', whose bodies have no "
+                f"order, got {self.model!r}."
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """The options as JSON values."""
@@ -166,7 +208,8 @@ def preset(
     Args:
         task: The data.
         model: The architecture.
-        name: ``"small"`` or ``"paper"``.
+        name: ``"small"``; ``"paper"``, the published protocol of the task; or the name of a task,
+            for the model as published for that one.
         **options: Options of :class:`TrainConfig` that replace the preset's.
 
     Raises:
@@ -175,9 +218,14 @@ def preset(
     Example:
         >>> preset("nbody", name="paper").hidden_channels
         384
+        >>> preset("mocap-run", "gatr", "nbody").num_layers
+        10
     """
     check_choice("task", task, get_args(Task))
     check_choice("model", model, get_args(ModelName))
     check_choice("name", name, get_args(PresetName))
-    sizes = _SIZES[name][task] | _SIZES[name][model]
-    return TrainConfig(**{"task": task, "model": model, "preset": name, **sizes, **options})
+    training = _TRAINING["small" if name == "small" else "paper"][task]
+    sizes = _MODELS[task if name == "paper" else name][model]
+    return TrainConfig(
+        **{"task": task, "model": model, "preset": name, **training, **sizes, **options}
+    )

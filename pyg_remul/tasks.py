@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import nn
-from torch_geometric.data import InMemoryDataset
+from torch_geometric.data import Data, InMemoryDataset
 
 from pyg_remul.config import TrainConfig
 from pyg_remul.datasets import MoCap, NBody
-from pyg_remul.models import EGNN, GNN, FlatMLP, GraphTransformer
+from pyg_remul.models import (
+    EGNN,
+    EMLP,
+    GNN,
+    PER,
+    RPP,
+    FlatMLP,
+    GATr,
+    GraphTransformer,
+    SE3Transformer,
+)
+
+_Options: TypeAlias = dict[str, Any]
 
 __all__ = ["TaskData", "build_model", "load_task"]
 
@@ -71,20 +83,55 @@ def build_model(config: TrainConfig, data: TaskData) -> nn.Module:
         data: The task's datasets, of which the first graph gives the widths.
     """
     graph = data.train[0]
-    width = sum(graph[name].size(-1) for name in data.inputs)
-    size: dict[str, Any] = {
-        "hidden_channels": config.hidden_channels,
-        "num_layers": config.num_layers,
-    }
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        match config.model:
-            case "mlp":
-                return FlatMLP(graph.num_nodes, width, inputs=data.inputs, **size)
-            case "gnn":
-                return GNN(width, edge_dim=data.edge_dim, inputs=data.inputs, **size)
-            case "egnn":
-                columns = 1 + sum(graph[name].size(-1) for name in data.scalars)
-                return EGNN(columns, edge_dim=data.edge_dim, inputs=data.scalars, **size)
-            case _:
-                return GraphTransformer(width, inputs=data.inputs, heads=config.heads, **size)
+        if config.model in ("transformer", "gnn", "egnn", "mlp"):
+            return _build_by_width(config, data, graph)
+        return _build_by_kind(config, data, graph)
+
+
+def _build_by_width(config: TrainConfig, data: TaskData, graph: Data) -> nn.Module:
+    """Builds a model that reads its inputs as columns, whatever they mean."""
+    width = sum(graph[name].size(-1) for name in data.inputs)
+    size: _Options = {"hidden_channels": config.hidden_channels, "num_layers": config.num_layers}
+    match config.model:
+        case "mlp":
+            return FlatMLP(graph.num_nodes, width, inputs=data.inputs, **size)
+        case "gnn":
+            return GNN(width, edge_dim=data.edge_dim, inputs=data.inputs, **size)
+        case "egnn":
+            columns = 1 + sum(graph[name].size(-1) for name in data.scalars)
+            return EGNN(columns, edge_dim=data.edge_dim, inputs=data.scalars, **size)
+        case _:
+            return GraphTransformer(width, inputs=data.inputs, heads=config.heads, **size)
+
+
+def _build_by_kind(config: TrainConfig, data: TaskData, graph: Data) -> nn.Module:
+    """Builds a model that reads its inputs as scalars, vectors and points."""
+    scalars = {name: f"{graph[name].size(-1)}xscalar" for name in data.scalars}
+    options: _Options = {
+        "hidden_channels": config.hidden_channels,
+        "num_layers": config.num_layers,
+        "inputs": data.inputs,
+        "reps": data.reps | scalars,
+    }
+    prior = {} if config.prior is None else {"penalty": config.prior}
+    match config.model:
+        case "se3":
+            options |= {"inputs": ("vel",), "mass": "mass" if "mass" in data.scalars else None}
+            return SE3Transformer(
+                edge_dim=data.edge_dim,
+                num_degrees=config.num_degrees,
+                heads=config.heads,
+                **options,
+            )
+        case "gatr":
+            scalar_width = config.hidden_scalars
+            return GATr(hidden_scalars=scalar_width, heads=config.heads, **options, **prior)
+        case "rpp":
+            basic = {} if config.prior is None else {"basic_prior": config.prior}
+            return RPP(graph.num_nodes, **options, **basic)
+        case "per":
+            return PER(graph.num_nodes, **options, **prior)
+        case _:
+            return EMLP(graph.num_nodes, **options)

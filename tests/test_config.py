@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from pyg_remul.config import TrainConfig, preset
+from pyg_remul.config import FLAT_MODELS, ModelName, PresetName, TrainConfig, preset
 
 PAPER = {
     ("nbody", "transformer"): {
@@ -36,6 +37,17 @@ PAPER = {
         "clip": None,
     },
     ("mocap-run", "mlp"): {"hidden_channels": 680, "num_layers": 3, "batch_size": 12, "lr": 3e-4},
+    ("nbody", "gatr"): {
+        "hidden_channels": 16,
+        "hidden_scalars": 128,
+        "num_layers": 10,
+        "heads": 8,
+    },
+    ("mocap-run", "gatr"): {"num_layers": 12},
+    ("nbody", "se3"): {"hidden_channels": 8, "num_layers": 4, "num_degrees": 4, "heads": 1},
+    ("mocap-run", "emlp"): {"hidden_channels": 532, "num_layers": 3},
+    ("mocap-run", "rpp"): {"hidden_channels": 348, "num_layers": 3},
+    ("mocap-run", "per"): {"hidden_channels": 532, "num_layers": 3},
     ("nbody", "gnn"): {"hidden_channels": 64, "num_layers": 4},
     ("nbody", "egnn"): {"hidden_channels": 64, "num_layers": 4},
 }
@@ -57,23 +69,20 @@ def test_paper_preset_passes_the_running_data_2000_times():
     assert config.steps == 2000 * -(-200 // config.batch_size)
 
 
-@pytest.mark.parametrize("name", ["small", "paper"])
-@pytest.mark.parametrize(
-    ("task", "model"),
-    [
-        ("nbody", "transformer"),
-        ("nbody", "gnn"),
-        ("nbody", "egnn"),
-        ("mocap-run", "transformer"),
-        ("mocap-run", "gnn"),
-        ("mocap-run", "egnn"),
-        ("mocap-run", "mlp"),
-    ],
-    ids="-".join,
-)
+@pytest.mark.parametrize("name", get_args(PresetName))
+@pytest.mark.parametrize("model", get_args(ModelName))
+@pytest.mark.parametrize("task", ["nbody", "mocap-run"])
 def test_preset_names_itself(task, model, name):
+    if task == "nbody" and model in FLAT_MODELS:
+        task = "mocap-run"
     config = preset(task, model, name)
     assert (config.task, config.model, config.preset) == (task, model, name)
+
+
+def test_preset_named_after_a_task_has_the_published_model_of_that_task():
+    config = preset("mocap-run", "gatr", "nbody")
+    assert (config.num_layers, preset("mocap-run", "gatr", "paper").num_layers) == (10, 12)
+    assert config.steps == preset("mocap-run", name="paper").steps
 
 
 def test_method_is_remul_with_equal_weights_by_default():
@@ -97,8 +106,8 @@ def test_presets_are_not_changed_by_options():
     ("arguments", "message"),
     [
         (("md17",), "`task` must be one of 'nbody', 'mocap-run', got 'md17'."),
-        (("nbody", "gatr"), "`model` must be one of 'transformer', 'gnn', 'egnn', 'mlp', got"),
-        (("nbody", "gnn", "large"), "`name` must be one of 'small', 'paper', got 'large'."),
+        (("nbody", "segnn"), "`model` must be one of 'transformer', 'gnn', .*'per', got 'segnn'."),
+        (("nbody", "gnn", "large"), "`name` must be one of 'small', 'paper', .*, got 'large'."),
     ],
     ids=["task", "model", "name"],
 )
@@ -111,13 +120,15 @@ def test_unknown_preset_is_refused(arguments, message):
     ("option", "value", "message"),
     [
         ("task", "md17", "`task` must be one of 'nbody', 'mocap-run', got 'md17'."),
-        ("preset", "large", "`preset` must be one of 'small', 'paper', got 'large'."),
-        ("model", "gatr", "`model` must be one of 'transformer', .*, got 'gatr'."),
+        ("preset", "large", "`preset` must be one of 'small', 'paper', .*, got 'large'."),
+        ("model", "segnn", "`model` must be one of 'transformer', .*, got 'segnn'."),
         ("method", "da", "`method` must be one of 'plain', .*'gradnorm', got 'da'."),
         ("val_every", 7, "`val_every` must divide `steps`, 1500, got 7; give both."),
-        ("model", "mlp", "`model` must not be 'mlp' for the task 'nbody', got 'mlp'."),
+        ("model", "mlp", "`model` must not be 'mlp' for the task 'nbody', .*, got 'mlp'."),
+        ("model", "per", "`model` must not be 'per' for the task 'nbody', .*, got 'per'."),
+        ("prior", -1.0, "`prior` must not be negative, got -1.0."),
     ],
-    ids=["task", "preset", "model", "method", "val_every", "mlp"],
+    ids=["task", "preset", "model", "method", "val_every", "mlp", "per", "prior"],
 )
 def test_impossible_option_is_refused(option, value, message):
     with pytest.raises(ValueError, match=message):

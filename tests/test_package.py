@@ -21,6 +21,7 @@ import pyg_remul
 ROOT = Path(__file__).parents[1]
 PACKAGES = {
     "pyg_remul": "pyg_remul",
+    "pyg_remul/benchmarks": "benchmarks",
     "pyg_remul/datasets": "datasets",
     "pyg_remul/models": "models",
 }
@@ -71,7 +72,7 @@ PROBE = """
 import json, sys
 import pyg_remul
 loaded = list(sys.modules)
-import pyg_remul.datasets, pyg_remul.models
+import pyg_remul.benchmarks, pyg_remul.datasets, pyg_remul.models
 places = {name: sys.modules[name].__file__ for name in sys.modules if name.startswith("pyg_remul")}
 from pyg_remul.cli import main
 try:
@@ -109,7 +110,7 @@ def test_packages_hold_nothing_but_modules():
         assert set(others) <= kept
 
 
-@pytest.mark.parametrize("name", ["pyg_remul", "pyg_remul.datasets", "pyg_remul.models"])
+@pytest.mark.parametrize("name", [package.replace("/", ".") for package in PACKAGES])
 def test_installed_package_is_imported_from_its_place(installed, probe, name):
     assert Path(probe.places[name]) == installed.joinpath(*name.split("."), "__init__.py")
 
@@ -119,11 +120,12 @@ def test_installed_modules_come_from_one_place(installed, probe):
 
 
 def test_installed_command_shows_its_help(probe):
-    assert all(command in probe.help for command in ("train", "evaluate", "demo", "simulate"))
+    assert all(command in probe.help for command in ("train", "evaluate", "bench"))
 
 
 def test_core_does_not_import_what_sits_on_top(probe):
     top = (
+        "benchmarks",
         "datasets",
         "models",
         "config",
@@ -196,7 +198,7 @@ def test_public_names_are_documented(name):
     assert all(getattr(module, public).__doc__ for public in module.__all__)
 
 
-@pytest.mark.parametrize("name", ["datasets", "models"])
+@pytest.mark.parametrize("name", list(PACKAGES.values())[1:])
 def test_link_makes_the_import_name_true(name):
     link = ROOT / "pyg_remul" / name
     assert link.is_symlink()

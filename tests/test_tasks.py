@@ -11,7 +11,17 @@ from torch_geometric.data import Batch
 
 from pyg_remul.config import preset
 from pyg_remul.datasets import MoCap, NBody
-from pyg_remul.models import EGNN, GNN, FlatMLP, GraphTransformer
+from pyg_remul.models import (
+    EGNN,
+    EMLP,
+    GNN,
+    PER,
+    RPP,
+    FlatMLP,
+    GATr,
+    GraphTransformer,
+    SE3Transformer,
+)
 from pyg_remul.stacked_loader import StackedLoader
 from pyg_remul.tasks import build_model, load_task
 
@@ -20,10 +30,17 @@ CASES = [
     ("nbody", "transformer", GraphTransformer),
     ("nbody", "gnn", GNN),
     ("nbody", "egnn", EGNN),
+    ("nbody", "se3", SE3Transformer),
+    ("nbody", "gatr", GATr),
     ("mocap-run", "transformer", GraphTransformer),
     ("mocap-run", "gnn", GNN),
     ("mocap-run", "egnn", EGNN),
+    ("mocap-run", "se3", SE3Transformer),
+    ("mocap-run", "gatr", GATr),
     ("mocap-run", "mlp", FlatMLP),
+    ("mocap-run", "emlp", EMLP),
+    ("mocap-run", "rpp", RPP),
+    ("mocap-run", "per", PER),
 ]
 
 
@@ -111,10 +128,17 @@ def test_model_predicts_the_target(tiny, task, model, kind):
         ("nbody", "transformer", ("pos", "vel", "mass")),
         ("nbody", "gnn", ("pos", "vel", "mass")),
         ("nbody", "egnn", ("pos", "vel", "mass")),
+        ("nbody", "se3", ("pos", "vel", "mass")),
+        ("nbody", "gatr", ("pos", "vel", "mass")),
         ("mocap-run", "transformer", ("pos", "vel")),
         ("mocap-run", "gnn", ("pos", "vel", "edge_attr")),
         ("mocap-run", "egnn", ("pos", "vel", "edge_attr")),
+        ("mocap-run", "se3", ("pos", "vel", "edge_attr")),
+        ("mocap-run", "gatr", ("pos", "vel")),
         ("mocap-run", "mlp", ("pos", "vel")),
+        ("mocap-run", "emlp", ("pos", "vel")),
+        ("mocap-run", "rpp", ("pos", "vel")),
+        ("mocap-run", "per", ("pos", "vel")),
     ],
 )
 def test_model_reads_every_input(tiny, task, model, names):
@@ -127,7 +151,7 @@ def test_model_reads_every_input(tiny, task, model, names):
         assert not torch.allclose(network(batch), before, rtol=0, atol=1e-6), name
 
 
-@pytest.mark.parametrize("model", ["transformer", "gnn", "egnn"])
+@pytest.mark.parametrize("model", ["transformer", "gnn", "egnn", "gatr"])
 def test_depth_is_that_of_the_options(tiny, model):
     data = load_task(tiny(), progress=False)
     one, two, three = (
@@ -139,7 +163,16 @@ def test_depth_is_that_of_the_options(tiny, model):
 
 @pytest.mark.parametrize(
     ("task", "model", "number"),
-    [("nbody", "transformer", 11_827_587), ("mocap-run", "mlp", 1_116_653)],
+    [
+        ("nbody", "transformer", 11_827_587),
+        ("nbody", "gatr", 2_209_058),
+        ("mocap-run", "gatr", 2_650_674),
+        ("nbody", "se3", 293_920),
+        ("mocap-run", "mlp", 1_116_653),
+        ("mocap-run", "emlp", 1_092_648),
+        ("mocap-run", "rpp", 938_325),
+        ("mocap-run", "per", 1_094_244),
+    ],
 )
 def test_paper_preset_has_the_published_number_of_parameters(tiny, task, model, number):
     config = tiny(task, model, "paper")
@@ -155,6 +188,16 @@ def test_same_seed_gives_the_same_weights(tiny, model):
         states.append(build_model(tiny(model=model, seed=4), data).state_dict())
     for name, value in states[0].items():
         assert torch.equal(value, states[1][name]), name
+
+
+@pytest.mark.parametrize("model", ["rpp", "per"])
+def test_prior_weighs_the_penalty_of_the_model(tiny, model):
+    data = load_task(tiny("mocap-run"), progress=False)
+    one, two = (
+        build_model(tiny("mocap-run", model, prior=prior), data).regularisation()
+        for prior in (1e6, 2e6)
+    )
+    torch.testing.assert_close(two, 2 * one, rtol=1e-4, atol=0)
 
 
 def test_other_seed_gives_other_weights(tiny):

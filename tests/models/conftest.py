@@ -6,6 +6,8 @@ import pytest
 import torch
 from torch_geometric.data import Data
 
+from pyg_remul.models.egnn import EGNNLayer
+
 
 @pytest.fixture(autouse=True)
 def _seed():
@@ -30,6 +32,7 @@ def make_graph():
             vel=normal(num_nodes, 3),
             edge_index=edge_index,
             edge_attr=normal(edge_index.size(1), 3),
+            force=normal(num_nodes, 3),
         )
 
     return make
@@ -49,3 +52,16 @@ def orthogonal():
         return matrix
 
     return draw
+
+
+@pytest.fixture
+def amplify():
+    """Enlarges the weights of the displacements of EGNN's layers, which start near zero."""
+
+    def enlarge(module, factor=1000):
+        for layer in module.modules():
+            if isinstance(layer, EGNNLayer):
+                layer.position_mlp[2].weight.data.mul_(factor)
+        return module
+
+    return enlarge

@@ -1,0 +1,12 @@
+"""Measurements of speed, one question a module; ``pyg-remul bench NAME`` runs them."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+__all__ = ["BenchmarkName"]
+
+BenchmarkName: TypeAlias = Literal[
+    "complexity", "loader", "motion", "nbody", "rotation", "simulation", "step", "trajectory"
+]
+"""The modules; each has a ``main`` that takes the settings of the harness."""

@@ -1,0 +1,61 @@
+"""The figure of time against batch size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from pyg_remul.figures import BLUE, ORANGE, furnish, save_figure
+
+if TYPE_CHECKING:
+    from pyg_remul.benchmarks.complexity import Cell
+
+__all__ = ["plot_complexity"]
+
+_PANELS = {
+    "forward": "forward pass, training",
+    "backward": "backward pass",
+    "inference": "inference",
+}
+_STYLES = {"Transformer": (BLUE, "o", "-"), "GATr": (ORANGE, "s", "--")}
+
+
+def plot_complexity(cells: Sequence[Cell], path: Path) -> None:
+    """Draws the median seconds of each pass, in bands from the first to the ninth decile.
+
+    Args:
+        cells: What was measured.
+        path: Where to save the picture; its ending gives the format.
+    """
+    figure = Figure(figsize=(9.2, 3.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, len(_PANELS), sharey=True)
+    for panel, (name, title) in zip(axes, _PANELS.items(), strict=True):
+        for model, (colour, marker, line) in _STYLES.items():
+            chosen = [cell for cell in cells if cell.model == model and cell.rounds]
+            sizes = [cell.batch_size for cell in chosen]
+            low, median, high = ([cell.seconds[name][k] for cell in chosen] for k in range(3))
+            panel.plot(sizes, median, color=colour, marker=marker, linestyle=line, label=model)
+            panel.fill_between(sizes, low, high, color=colour, alpha=0.2, linewidth=0)
+        panel.set_xscale("log", base=2)
+        panel.set(yscale="log", xlabel="batch size", title=title)
+        furnish(panel, 2)
+    axes[0].set_ylabel("seconds")
+    for model, (colour, _, _) in _STYLES.items():
+        for cell in cells:
+            if cell.model == model and not cell.rounds:
+                for panel in axes:
+                    panel.axvline(cell.batch_size, color=colour, linestyle=":")
+                axes[-1].annotate(
+                    f"{model} out of memory",
+                    (cell.batch_size, axes[-1].get_ylim()[0]),
+                    rotation=90,
+                    color=colour,
+                    ha="right",
+                    va="bottom",
+                )
+    save_figure(figure, path)

@@ -1,0 +1,168 @@
+"""The projection of linear maps onto the equivariant ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from pyg_remul.models._invariant_tensors import invariant_basis
+from pyg_remul.models._tensor_representation import TensorRepresentation, TensorTerm
+
+__all__ = ["Projection"]
+
+
+class Projection(nn.Module):
+    r"""Orthogonal projection :math:`P` of affine maps onto the equivariant ones.
+
+    .. math::
+        P W_{ab} = Q Q^\top W_{ab}, \qquad P b_a = Q Q^\top b_a
+
+    where the block :math:`W_{ab}`, from tensors of rank b to tensors of rank a, is made of tensors
+    of rank a + b, the bias :math:`b_a` of tensors of rank a, and :math:`Q` is an orthonormal basis
+    of the invariant tensors of that rank. Blocks between tensors of different parity vanish.
+
+    The bases follow the module to other types and devices, always from their exact values, and are
+    no part of its state.
+
+    Args:
+        source: The tensors on which the maps act.
+        target: The tensors that they return.
+
+    Example:
+        >>> vectors = TensorRepresentation((TensorTerm(rank=1, parity=1, multiplicity=1),))
+        >>> weight, bias = Projection(vectors, vectors)(torch.arange(9.0).view(3, 3), torch.ones(3))
+        >>> weight.round(decimals=4).tolist(), bias.tolist()
+        ([[4.0, 0.0, 0.0], [0.0, 4.0, 0.0], [0.0, 0.0, 4.0]], [0.0, 0.0, 0.0])
+    """
+
+    order: Tensor
+    inverse: Tensor
+
+    def __init__(self, source: TensorRepresentation, target: TensorRepresentation) -> None:
+        super().__init__()
+        self.entries = _sort_entries(source, target)
+        self.register_buffer("order", self.entries.order, persistent=False)
+        self.register_buffer("inverse", self.entries.inverse, persistent=False)
+        for rank in self.entries.sizes:
+            basis = invariant_basis(rank, torch.get_default_dtype())
+            self.register_buffer(f"basis_{rank}", basis, persistent=False)
+
+    def forward(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the equivariant parts of a matrix [target, source] and a bias [target]."""
+        bases = [self.get_buffer(f"basis_{rank}") for rank in self.entries.sizes]
+        sizes = list(self.entries.sizes.values())
+        # A compiler differentiates on its own, and warns of functions that bring their gradient.
+        project = _project if torch.compiler.is_compiling() else _Project.apply
+        projected: tuple[Tensor, Tensor] = project(
+            weight, bias, self.order, self.inverse, sizes, *bases
+        )
+        return projected
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Projection:
+        super()._apply(fn, recurse)
+        # A basis that went through float32 would keep its rounding.
+        self.order = self.entries.order.to(self.order.device)
+        self.inverse = self.entries.inverse.to(self.inverse.device)
+        for rank in self.entries.sizes:
+            stale = self.get_buffer(f"basis_{rank}")
+            exact = invariant_basis(rank, stale.dtype).to(stale.device)
+            setattr(self, f"basis_{rank}", exact)
+        return self
+
+
+class _Entries(NamedTuple):
+    """The entries of a matrix and a bias, sorted into tensors by rank.
+
+    Attributes:
+        order: Where the k-th entry of the sorted tensors stands.
+        inverse: Where an entry stands among them; behind them if it has to vanish.
+        sizes: For each rank, the number of entries.
+    """
+
+    order: Tensor
+    inverse: Tensor
+    sizes: dict[int, int]
+
+
+@lru_cache(maxsize=32)
+def _sort_entries(source: TensorRepresentation, target: TensorRepresentation) -> _Entries:
+    with torch.inference_mode(mode=False), torch.device("cpu"):
+        scalar = TensorTerm(rank=0, parity=1, multiplicity=1)  # a bias is a map from a scalar
+        source = TensorRepresentation((*source.terms, scalar))
+        num_weights = target.size * (source.size - 1)
+        total = num_weights + target.size
+        index = torch.arange(total, dtype=torch.int32)
+        matrix = torch.cat(
+            [index[:num_weights].view(target.size, -1), index[num_weights:].unsqueeze(1)], dim=1
+        )
+        blocks = _blocks(source, target, matrix)
+        order = torch.cat([entries for rank in sorted(blocks) for entries in blocks[rank]])
+        inverse = torch.full((total,), order.numel(), dtype=torch.int32)
+        inverse[order.long()] = torch.arange(order.numel(), dtype=torch.int32)
+        sizes = {rank: sum(map(torch.numel, blocks[rank])) for rank in sorted(blocks)}
+        return _Entries(order, inverse, sizes)
+
+
+def _blocks(
+    source: TensorRepresentation, target: TensorRepresentation, matrix: Tensor
+) -> dict[int, list[Tensor]]:
+    """Cuts a matrix [target, source] into tensors, indices of the target first.
+
+    Returns:
+        For each rank with invariant tensors, the flattened blocks of that total rank.
+    """
+    blocks: dict[int, list[Tensor]] = {}
+    for b, columns in zip(source.terms, source.split(matrix), strict=True):
+        for a, block in zip(target.terms, target.split(columns.permute(1, 2, 0)), strict=True):
+            rank = a.rank + b.rank
+            if a.parity == b.parity and invariant_basis(rank).size(1) > 0:
+                blocks.setdefault(rank, []).append(block.permute(2, 0, 3, 1).flatten())
+    return blocks
+
+
+class _Project(torch.autograd.Function):
+    """Projects a matrix and a bias; being symmetric, it is its own backward pass."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        weight: Tensor,
+        bias: Tensor,
+        order: Tensor,
+        inverse: Tensor,
+        sizes: list[int],
+        *bases: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(order, inverse, *bases)
+        ctx.sizes = sizes
+        return _project(weight, bias, order, inverse, sizes, *bases)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        weight, bias = gradients
+        order, inverse, *bases = ctx.saved_tensors
+        projected = _project(weight, bias, order, inverse, ctx.sizes, *bases)
+        return (*projected, None, None, None, *[None] * len(bases))
+
+
+def _project(
+    weight: Tensor,
+    bias: Tensor,
+    order: Tensor,
+    inverse: Tensor,
+    sizes: Sequence[int],
+    *bases: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Sorts the entries into tensors by rank, projects these, and sorts them back."""
+    with torch.autocast(weight.device.type, enabled=False):
+        entries = torch.cat([weight.flatten(), bias]).index_select(0, order)
+        projected = [
+            (part.view(-1, basis.size(0)) @ basis @ basis.T).flatten()
+            for part, basis in zip(entries.split(sizes), bases, strict=True)
+        ]
+        entries = torch.cat([*projected, weight.new_zeros(1)]).index_select(0, inverse)
+        return entries[: weight.numel()].view(weight.shape), entries[weight.numel() :]

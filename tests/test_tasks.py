@@ -197,7 +197,7 @@ def test_prior_weighs_the_penalty_of_the_model(tiny, model):
         build_model(tiny("mocap-run", model, prior=prior), data).regularisation()
         for prior in (1e6, 2e6)
     )
-    torch.testing.assert_close(two, 2 * one, rtol=1e-4, atol=0)
+    torch.testing.assert_close(two, 2 * one, rtol=1e-3, atol=0)
 
 
 def test_other_seed_gives_other_weights(tiny):

@@ -132,15 +132,16 @@ class SteerableKernels(nn.Module):
             One set of features per fiber.
         """
         mixed = self._mix_channels(features, invariants)
-        results: list[Features] = [{} for _ in self.fibers_out]
+        parts: dict[int, Sequence[Tensor]] = {}
         for degree in self.degrees_out:
             kernels = basis.between(tuple(self.fiber_in), degree)
             channels = torch.bmm(torch.cat(mixed[degree], dim=-1), kernels.mT).mT
-            owners = [number for number, fiber in enumerate(self.fibers_out) if degree in fiber]
-            parts = channels.split([self.fibers_out[n][degree] for n in owners], dim=-1)
-            for number, part in zip(owners, parts, strict=True):
-                results[number][degree] = part
-        return results
+            sizes = [fiber.get(degree, 0) for fiber in self.fibers_out]
+            parts[degree] = channels.split(sizes, dim=-1)
+        return [
+            {degree: parts[degree][number] for degree in fiber}
+            for number, fiber in enumerate(self.fibers_out)
+        ]
 
     def _mix_channels(self, features: Features, invariants: Tensor) -> dict[int, list[Tensor]]:
         """For each degree out and each one in, shape [E, C of all fibers, kernels * (2k + 1)]."""

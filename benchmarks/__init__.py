@@ -7,6 +7,6 @@ from typing import Literal, TypeAlias
 __all__ = ["BenchmarkName"]
 
 BenchmarkName: TypeAlias = Literal[
-    "complexity", "loader", "motion", "nbody", "rotation", "simulation", "step", "trajectory"
+    "complexity", "loader", "motion", "nbody", "rotation", "se3", "simulation", "step", "trajectory"
 ]
 """The modules; each has a ``main`` that takes the settings of the harness."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, repeat
 
 import torch
-from torch_geometric.data import Data
+from torch_geometric.data import Batch, Data
 from torch_geometric.loader import DataLoader
 
 from pyg_remul import StackedLoader
@@ -32,7 +32,7 @@ def make_molecules(low: int, high: int, *, same_edges: bool) -> list[Data]:
     return [make_molecule(size, same_edges=same_edges) for size in sizes]
 
 
-def endless(loader: Iterable[object]) -> Case:
+def endless(loader: Iterable[Batch]) -> Callable[[], Batch]:
     """Takes the next batch, pass after pass."""
     batches = chain.from_iterable(repeat(loader))
     return lambda: next(batches)

@@ -33,13 +33,13 @@ def make_cases(molecule: str) -> dict[str, Case]:
     calculator.set("verbosity", 0)
     guess = calculator.singlepoint()
 
-    def call_ase(positions: Array) -> None:
+    def call_ase(positions: Array) -> Array:
         atoms.positions = positions
-        atoms.get_forces()
+        return atoms.get_forces()
 
-    def call_tblite(positions: Array) -> None:
+    def call_tblite(positions: Array) -> Array:
         calculator.update(positions / units.Bohr)
-        calculator.singlepoint(guess).get("gradient")
+        return calculator.singlepoint(guess).get("gradient")
 
     def simulate() -> None:
         state = states[0]

@@ -50,8 +50,13 @@ def read(root: str, how: str) -> None:
         case "training graphs":
             MD17Trajectory(root, "malonaldehyde", progress=False)
         case "test graphs of all atoms, with forces":
-            options = {"energy": True, "force": True, "heavy": False}
-            MD17Trajectory(root, "malonaldehyde", "test", progress=False, **options)
+            MD17Trajectory(
+                *(root, "malonaldehyde", "test"),
+                energy=True,
+                force=True,
+                heavy=False,
+                progress=False,
+            )
         case _:
             with np.load(Path(root, "raw", "md17_malonaldehyde.npz")) as file:
                 file["R"]

@@ -135,7 +135,8 @@ def edge_inputs(data: Data, name: str, edge_dim: int) -> tuple[Tensor, Tensor | 
     """Returns the edges [2, E] and their attributes [E, edge_dim], None for a width of zero.
 
     Raises:
-        ValueError: If either is missing or if the width is not `edge_dim`.
+        ValueError: If either is missing, if the width is not `edge_dim`, or if there is not one row
+            per edge.
     """
     edge_index = present(data, "edge_index")
     if edge_dim == 0:
@@ -145,6 +146,11 @@ def edge_inputs(data: Data, name: str, edge_dim: int) -> tuple[Tensor, Tensor | 
         raise ValueError(
             f"`edge_dim` must equal the width of `data.{name}`, {edge_attr.size(1)}, "
             f"got {edge_dim}."
+        )
+    if edge_attr.size(0) != edge_index.size(1):
+        raise ValueError(
+            f"`data.{name}` must have one row per edge, {edge_index.size(1)}, got "
+            f"{edge_attr.size(0)}."
         )
     return edge_index, edge_attr
 

@@ -10,7 +10,7 @@ from torch_geometric.nn.inits import reset
 from pyg_remul.models._equivariant_linear import EquiLinear
 from pyg_remul.models._projective_algebra import BLADES, NUM_EUCLIDEAN, POSITIONS
 
-__all__ = ["GeometricAttention"]
+__all__ = ["GeometricAttention", "key_features", "query_features"]
 
 _WEIGHT = POSITIONS[1, 2, 3]
 _IDEAL = [POSITIONS[blade] for blade in ((0, 1, 2), (0, 1, 3), (0, 2, 3))]
@@ -74,8 +74,8 @@ class GeometricAttention(nn.Module):
         query, key, value = zip(multivectors, scalars, strict=True)
         # As the heads share keys and values, the queries of all of them are rows of one matrix.
         attended = functional.scaled_dot_product_attention(
-            self._query_features(*query).flatten(1, 2).unsqueeze(1),
-            _key_features(*key).unsqueeze(1),
+            query_features(*query, self.log_scale).flatten(1, 2).unsqueeze(1),
+            key_features(*key).unsqueeze(1),
             torch.cat([*value[0], value[1]], dim=-1).unsqueeze(1),
             attn_mask=None if mask is None else mask[:, None, None, :],
         )
@@ -90,16 +90,35 @@ class GeometricAttention(nn.Module):
         query, key, value = x.split([self.heads * width, width, width], dim=-1)
         return query.unflatten(-1, (self.heads, width)), key, value
 
-    def _query_features(self, x: Tensor, s: Tensor) -> Tensor:
-        """What makes, times the features of a key, a logit."""
-        weight, ideal = _regular_point(x)
-        scale = self.log_scale.exp()
-        distance = [-scale * _squared_norm(ideal), -scale * weight.square()]
-        cross = 2 * scale * weight * ideal
-        return torch.cat([*x[: NUM_EUCLIDEAN - 1], *distance, *cross, s], dim=-1)
+
+def query_features(x: Tensor, s: Tensor, log_scale: Tensor) -> Tensor:
+    """Returns vectors whose inner products with :func:`key_features` are the logits, unscaled.
+
+    Args:
+        x: Multivectors, shape [16, ..., heads, c].
+        s: Scalars, shape [..., heads, d].
+        log_scale: Logarithm of the weight of the squared distances, shape [heads, c].
+
+    Returns:
+        Shape [..., heads, 12 c + d].
+    """
+    weight, ideal = _regular_point(x)
+    scale = log_scale.exp()
+    distance = [-scale * _squared_norm(ideal), -scale * weight.square()]
+    cross = 2 * scale * weight * ideal
+    return torch.cat([*x[: NUM_EUCLIDEAN - 1], *distance, *cross, s], dim=-1)
 
 
-def _key_features(x: Tensor, s: Tensor) -> Tensor:
+def key_features(x: Tensor, s: Tensor) -> Tensor:
+    """Returns the counterparts of :func:`query_features`.
+
+    Args:
+        x: Multivectors, shape [16, ..., c].
+        s: Scalars, shape [..., d].
+
+    Returns:
+        Shape [..., 12 c + d].
+    """
     weight, ideal = _regular_point(x)
     distance = [weight.square(), _squared_norm(ideal)]
     return torch.cat([*x[: NUM_EUCLIDEAN - 1], *distance, *(weight * ideal), s], dim=-1)

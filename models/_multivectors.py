@@ -31,7 +31,7 @@ __all__ = [
     "outer_product",
 ]
 
-_CHUNK = 32768  # entries of a blade at a time, so that those of two factors stay in the cache
+_CHUNK = 2048  # rows at a time, so that those of two factors and their product stay in the cache
 
 
 def geometric_product(x: Tensor, y: Tensor) -> Tensor:
@@ -145,8 +145,9 @@ def _product(x: Tensor, y: Tensor, product: Product) -> Tensor:
             f"`x` and `y` must have the same shape [16, ...], got {list(x.shape)} and "
             f"{list(y.shape)}."
         )
-    out: Tensor = _contract(x, y, product, "ijk")
-    return out
+    rows = (len(BLADES), -1, x.size(-1) if x.dim() > 1 else 1)
+    out: Tensor = _contract(x.reshape(rows), y.reshape(rows), product, "ijk")
+    return out.view(x.shape)
 
 
 @lru_cache
@@ -168,10 +169,12 @@ def _contract(x: Tensor, y: Tensor, product: str, axes: str) -> Tensor:
     through these is many times faster than a matrix product, and only the result takes memory.
     """
     out = x.new_zeros(x.shape)
-    parts = (t.reshape(len(BLADES), -1).split(_CHUNK, dim=1) for t in (x, y, out))
     terms = _terms(cast(Product, product), axes)
-    for chunks in zip(*parts, strict=True):
-        left, right, sums = (chunk.unbind() for chunk in chunks)
+    parts = (t.split(_CHUNK, dim=1) for t in (x, y, out))
+    for x_part, y_part, out_part in zip(*parts, strict=True):
+        left, right, sums = (
+            t.unbind() for t in (x_part.contiguous(), y_part.contiguous(), out_part)
+        )
         for term in terms:
             sums[term.out].addcmul_(left[term.left], right[term.right], value=term.sign)
     return out

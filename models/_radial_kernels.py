@@ -73,7 +73,7 @@ class RadialNetworks(nn.Module):
         h = x.expand(len(self.places), -1, -1)
         for layer, (gain, shift) in enumerate(zip(self.gains, self.shifts, strict=True)):
             h = torch.baddbmm(self.biases[layer], h, self.weights[layer])
-            h = torch.addcmul(shift, functional.layer_norm(h, h.shape[-1:]), gain).relu()
+            h = (functional.layer_norm(h, h.shape[-1:]) * gain).add_(shift).relu_()
         groups = h.split(list(self.groups.values()))
         last = zip(self.biases[2:], groups, self.weights[2:], strict=True)
         outputs = [y for part in last for y in torch.baddbmm(*part).unbind()]
@@ -106,14 +106,19 @@ class SteerableKernels(nn.Module):
         self.fiber_in = dict(fiber_in)
         self.fibers_out = [dict(fiber) for fiber in fibers_out]
         self.degrees_out = sorted(set().union(*fibers_out))
-        outputs = [
-            fiber[degree] * num_kernels(degree, k) * channels
+        # One after the other, since the arrays of all degrees at once would leave the cache.
+        self.radial = nn.ModuleList(
+            RadialNetworks(edge_channels, self._outputs(k, channels))
             for k, channels in fiber_in.items()
+        )
+
+    def _outputs(self, degree_in: int, channels: int) -> list[int]:
+        return [
+            fiber[degree] * num_kernels(degree, degree_in) * channels
             for degree in self.degrees_out
-            for fiber in fibers_out
+            for fiber in self.fibers_out
             if degree in fiber
         ]
-        self.radial = RadialNetworks(edge_channels, outputs)
 
     def forward(self, features: Features, invariants: Tensor, basis: KernelBasis) -> list[Features]:
         """Returns the results at every edge.
@@ -126,25 +131,24 @@ class SteerableKernels(nn.Module):
         Returns:
             One set of features per fiber.
         """
-        mixed = self._mix_channels(features, self.radial(invariants))
-        results: list[Features] = [{} for _ in self.fibers_out]
+        mixed = self._mix_channels(features, invariants)
+        parts: dict[int, Sequence[Tensor]] = {}
         for degree in self.degrees_out:
             kernels = basis.between(tuple(self.fiber_in), degree)
-            channels = torch.bmm(kernels, torch.cat(mixed[degree], dim=-1).mT)
-            owners = [number for number, fiber in enumerate(self.fibers_out) if degree in fiber]
-            parts = channels.split([self.fibers_out[n][degree] for n in owners], dim=-1)
-            for number, part in zip(owners, parts, strict=True):
-                results[number][degree] = part
-        return results
+            channels = torch.bmm(torch.cat(mixed[degree], dim=-1), kernels.mT).mT
+            sizes = [fiber.get(degree, 0) for fiber in self.fibers_out]
+            parts[degree] = channels.split(sizes, dim=-1)
+        return [
+            {degree: parts[degree][number] for degree in fiber}
+            for number, fiber in enumerate(self.fibers_out)
+        ]
 
-    def _mix_channels(self, features: Features, weights: list[Tensor]) -> dict[int, list[Tensor]]:
+    def _mix_channels(self, features: Features, invariants: Tensor) -> dict[int, list[Tensor]]:
         """For each degree out and each one in, shape [E, C of all fibers, kernels * (2k + 1)]."""
         mixed: dict[int, list[Tensor]] = {degree: [] for degree in self.degrees_out}
-        per_degree = len(weights) // len(self.fiber_in)
-        for place, (k, channels) in enumerate(self.fiber_in.items()):
-            rows = weights[place * per_degree : (place + 1) * per_degree]
-            radial = torch.cat([row.unflatten(-1, (-1, channels)) for row in rows], dim=1)
-            products = torch.bmm(radial, features[k].mT)
+        for (k, channels), radial in zip(self.fiber_in.items(), self.radial, strict=True):
+            weights = [w.unflatten(-1, (-1, channels)) for w in radial(invariants)]
+            products = torch.bmm(torch.cat(weights, dim=1), features[k].mT)
             sizes = [self._width(degree) * num_kernels(degree, k) for degree in self.degrees_out]
             for degree, part in zip(self.degrees_out, products.split(sizes, dim=1), strict=True):
                 mixed[degree].append(part.unflatten(1, (self._width(degree), -1)).flatten(2))

@@ -169,7 +169,7 @@ class AttentiveMixing(nn.Module):
                 str(degree): nn.Sequential(
                     nn.LayerNorm(fiber_in[degree] ** 2),
                     nn.LeakyReLU(),
-                    nn.Linear(fiber_in[degree] ** 2, channels * fiber_in[degree]),
+                    _KaimingLinear(fiber_in[degree] ** 2, channels * fiber_in[degree]),
                 )
                 for degree, channels in fiber_out.items()
             }
@@ -184,3 +184,9 @@ class AttentiveMixing(nn.Module):
         gram = torch.bmm(x.mT, x).flatten(1)
         weights = logits(gram).unflatten(-1, (-1, x.size(-1))).softmax(dim=-1)
         return torch.bmm(x, weights.mT)
+
+
+class _KaimingLinear(nn.Linear):
+    def reset_parameters(self) -> None:
+        super().reset_parameters()
+        nn.init.kaiming_uniform_(self.weight)

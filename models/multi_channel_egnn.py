@@ -46,8 +46,8 @@ class MultiChannelEGNN(GeometricModel):
     receives no gradient.
 
     Note:
-        Levy et al. start from one point, average the points of the last layer, and use no inner
-        products. Here all layers have C points, and every output its own.
+        Levy et al. go from one point to several in the first layer, and back to one in the last.
+        Here all layers have C points, every output has its own, and inner products enter.
 
     Args:
         hidden_channels: Width of the hidden layers.

@@ -49,7 +49,9 @@ class SE3Transformer(GeometricModel):
 
     Note:
         The last layer makes at least two objects of each degree that `out_rep` names, as the
-        released code does for N-body; surplus ones are not returned.
+        released code does for N-body; surplus ones are not returned. It departs from that code in
+        having one head in the last layer whatever `heads` is, and on edges of length zero, whose
+        direction is zero here instead of arbitrary, so that coincident nodes keep the symmetry.
 
     Args:
         hidden_channels: Number of features of each degree, a multiple of ``div * heads``.
@@ -164,15 +166,16 @@ class SE3Transformer(GeometricModel):
             ValueError: If an attribute is missing or does not fit.
         """
         x, pos = self.node_inputs(data), self._of_width(data, self.position, 3)
-        rows = {self.position: pos.size(0)} | dict.fromkeys(self.inputs, x.size(0))
-        edge_index, edge_attr = edge_inputs(data, self.edge_attr, self.edge_dim)
-        columns = [pos.new_empty(edge_index.size(1), 0) if edge_attr is None else edge_attr]
-        if self.mass is not None:
-            mass = self._of_width(data, self.mass, 1)
-            rows[self.mass] = mass.size(0)
-            columns.append(mass[edge_index[0]] * mass[edge_index[1]])
+        mass = None if self.mass is None else self._of_width(data, self.mass, 1)
+        rows = {self.position: len(pos)} | dict.fromkeys(self.inputs, len(x))
+        if mass is not None:
+            rows[str(self.mass)] = len(mass)
         if len(set(rows.values())) > 1:
             raise ValueError(f"`inputs` must have one row per node each, got {rows}.")
+        edge_index, edge_attr = edge_inputs(data, self.edge_attr, self.edge_dim)
+        columns = [pos.new_empty(edge_index.size(1), 0) if edge_attr is None else edge_attr]
+        if mass is not None:
+            columns.append(mass[edge_index[0]] * mass[edge_index[1]])
         return self.core(x, pos, edge_index, torch.cat(columns, dim=-1))
 
     @staticmethod

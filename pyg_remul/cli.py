@@ -70,6 +70,14 @@ class _SimulationOptions(SimulationConfig):
         """Leaves the checks to the configuration itself, whose messages tyro would frame."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class _BenchOptions(Settings):
+    """How to measure."""
+
+    def __post_init__(self) -> None:
+        """Leaves the checks to the settings themselves, whose messages tyro would frame."""
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command line.
 
@@ -170,14 +178,15 @@ def _simulate_command(
 
 def _bench_command(
     name: tyro.conf.Positional[BenchmarkName],
-    settings: tyro.conf.OmitArgPrefixes[Settings] = Settings(),
+    options: tyro.conf.OmitArgPrefixes[_BenchOptions] = _BenchOptions(),
 ) -> None:
     """Measure speed: as ratios of alternatives that run in turns, with median and deciles.
 
     Args:
         name: What to measure.
-        settings: How to measure.
+        options: How to measure.
     """
+    settings = Settings(**vars(options))
     torch.set_num_threads(settings.threads)
     import_module(f"pyg_remul.benchmarks.{name}").main(settings)
 

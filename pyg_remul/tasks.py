@@ -115,7 +115,8 @@ def _build_by_kind(config: TrainConfig, data: TaskData, graph: Data) -> nn.Modul
         "inputs": data.inputs,
         "reps": data.reps | scalars,
     }
-    prior = {} if config.prior is None else {"penalty": config.prior}
+    penalty = "basic_prior" if config.model == "rpp" else "penalty"
+    prior: _Options = {} if config.prior is None else {penalty: config.prior}
     match config.model:
         case "se3":
             options |= {"inputs": ("vel",), "mass": "mass" if "mass" in data.scalars else None}
@@ -129,8 +130,7 @@ def _build_by_kind(config: TrainConfig, data: TaskData, graph: Data) -> nn.Modul
             scalar_width = config.hidden_scalars
             return GATr(hidden_scalars=scalar_width, heads=config.heads, **options, **prior)
         case "rpp":
-            basic = {} if config.prior is None else {"basic_prior": config.prior}
-            return RPP(graph.num_nodes, **options, **basic)
+            return RPP(graph.num_nodes, **options, **prior)
         case "per":
             return PER(graph.num_nodes, **options, **prior)
         case _:

@@ -7,10 +7,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from pyg_remul import __version__, cli
+from pyg_remul import __version__, benchmarks, cli
+from pyg_remul.benchmarks import BenchmarkName
+from pyg_remul.benchmarks.harness import Settings
 from pyg_remul.cli import main
 from pyg_remul.config import preset
 from pyg_remul.demo import DemoConfig
@@ -86,7 +89,7 @@ def assert_one_line(error):
 
 def test_help_names_the_commands(show_help):
     text = show_help()
-    for command in ("train", "evaluate", "demo", "simulate"):
+    for command in ("train", "evaluate", "demo", "simulate", "bench"):
         assert f"• {command} " in text
 
 
@@ -388,3 +391,24 @@ def test_missing_package_is_named_with_its_extra(monkeypatch, package):
     hint = rf"needs the package {package}.*: pip install 'pyg_remul\[train\]'"
     with pytest.raises(SystemExit, match=hint):
         importlib.import_module("pyg_remul.cli")
+
+
+def test_bench_runs_the_module_with_its_settings(monkeypatch):
+    calls = []
+    monkeypatch.setattr("pyg_remul.benchmarks.rotation.main", calls.append)
+    main(["bench", "rotation", "--rounds", "3", "--out", "here"])
+    assert calls == [Settings(rounds=3, out=Path("here"))]
+
+
+def test_every_name_of_bench_is_a_module_with_a_main():
+    folder = Path(benchmarks.__file__).parent
+    helpers = {"__init__", "harness", "complexity_figure"}
+    assert sorted({path.stem for path in folder.glob("*.py")} - helpers) == sorted(
+        get_args(BenchmarkName)
+    )
+
+
+def test_impossible_setting_of_bench_is_told_in_one_line():
+    with pytest.raises(SystemExit) as error:
+        main(["bench", "rotation", "--rounds", "0"])
+    assert str(error.value) == "pyg-remul: `rounds` must be positive, got 0."

@@ -69,21 +69,43 @@ def amplify():
 
 
 @pytest.fixture
-def set_parameters():
-    """Gives a model parameters that no random generator decides."""
+def settle():
+    """Sets every parameter of a model to evenly spaced values, whatever its initialisation."""
 
-    def set_values(model):
-        with torch.no_grad():
-            for parameter in model.parameters():
-                wave = torch.arange(parameter.numel(), dtype=torch.float64).add(1).sin()
-                scale = max(parameter.size(-1), 1) ** -0.5
-                parameter.copy_(scale * wave.view_as(parameter))
-            for name, buffer in model.named_buffers():
-                if "drawn" in name:
-                    buffer.zero_()
-        return model
+    def fill(module, bound=0.5):
+        for parameter in module.parameters():
+            values = torch.linspace(-bound, bound, parameter.numel(), dtype=torch.float64)
+            parameter.data = values.view_as(parameter)
+        return module
 
-    return set_values
+    return fill
+
+
+@pytest.fixture
+def ring():
+    """Four nodes whose attributes are written out, joined to a ring."""
+    row = torch.arange(4.0, dtype=torch.float64)
+    pos = torch.stack([row.cos(), row.sin(), row / 4], dim=1)
+    return Data(
+        charge=row,
+        pos=pos,
+        vel=pos.roll(1, 0) / 2,
+        force=pos.flip(1),
+        edge_index=torch.stack([row.long(), row.long().roll(1)]),
+    )
+
+
+@pytest.fixture
+def settle_tensors(settle):
+    """The same for perceptrons on tensors, with the first tensor for every drawn one."""
+
+    def fill(model):
+        for name, buffer in model.named_buffers():
+            if "drawn" in name:
+                buffer.zero_()
+        return settle(model)
+
+    return fill
 
 
 @pytest.fixture

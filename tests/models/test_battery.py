@@ -123,6 +123,12 @@ CASES = [
     ),
     Case("SE3Transformer", small_se3, **se3_traits),
     Case("SE3Transformer-heads", partial(small_se3, heads=2, mass=None), **se3_traits),
+    Case(
+        "SE3Transformer-outputs",
+        partial(small_se3, out_rep="point + 2e + scalar"),
+        out_rep="point + 2e + scalar",
+        **se3_traits,
+    ),
     Case("GATr", small_gatr, **gatr_traits),
     Case("EMLP", partial(EMLP, **tensor_perceptron), **emlp_traits),
     Case(
@@ -645,15 +651,26 @@ def test_missing_edge_index_is_named(case, make_graph):
         model(data)
 
 
-@pytest.mark.parametrize(
+over_readers_of_edge_attributes = pytest.mark.parametrize(
     "build",
     [GNN, small_egnn, channels_egnn, small_se3],
     ids=["GNN", "EGNN", "MultiChannelEGNN", "SE3Transformer"],
 )
+
+
+@over_readers_of_edge_attributes
 def test_wrong_width_of_edge_attributes_is_told(build, make_graph):
     data = make_graph(dtype=torch.float32)
     data.edge_attr = data.edge_attr[:, :2]
     with pytest.raises(ValueError, match=r"`edge_dim` must equal .*edge_attr`, 2, got 3\."):
+        build()(data)
+
+
+@over_readers_of_edge_attributes
+def test_wrong_number_of_edge_attributes_is_told(build, make_graph):
+    data = make_graph(dtype=torch.float32)
+    data.edge_attr = data.edge_attr[:-1]
+    with pytest.raises(ValueError, match=r"`data\.edge_attr` must have one row per edge, 20, got"):
         build()(data)
 
 

@@ -66,6 +66,21 @@ def test_attention_adds_one_linear_map_a_layer():
     assert names == expected
 
 
+@pytest.mark.parametrize(
+    ("options", "x", "y", "z"),
+    [
+        ({}, 1.587345837877, -1.570951923980, -0.419334772005),
+        ({"attention": True}, 1.490681115291, -1.065425278327, -0.321872016446),
+        ({"normalize": True, "tanh": True}, 1.295449649751, -0.532546360347, -0.175738962633),
+    ],
+    ids=["plain", "attention", "bounded"],
+)
+def test_output_is_the_pinned_one(options, x, y, z, settle, ring):
+    model = settle(EGNN(hidden_channels=4, num_layers=2, edge_dim=0, **options))
+    expected = torch.tensor([x, y, z], dtype=torch.float64)
+    torch.testing.assert_close(model(ring)[0], expected, rtol=0, atol=1e-10)
+
+
 def test_network_in_the_plane_is_equivariant(orthogonal, amplify):
     model = amplify(EGNN(out_channels=2, edge_dim=0)).double()
     pos, vel = torch.randn(2, 2).double(), torch.randn(2, 2).double()

@@ -100,6 +100,15 @@ def test_model_of_any_dimension_is_equivariant(dim, orthogonal, amplify):
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
 
 
+def test_output_is_the_pinned_one(settle, ring):
+    inputs = ("charge", "pos", "vel", "force")
+    model = settle(build(inputs, out_rep="point + vector + scalar", hidden_channels=4))
+    point = [0.291820102395, 0.918750510822, -0.427116374197]
+    vector = [0.229803883014, -5.058198123424, 2.365675189730]
+    expected = torch.tensor([*point, *vector, 4.738675887381], dtype=torch.float64)
+    torch.testing.assert_close(model(ring)[0], expected, rtol=0, atol=1e-10)
+
+
 def test_inputs_without_position_are_refused():
     with pytest.raises(ValueError, match=r"`inputs` must hold a point, the position, got \{'vel'"):
         build(("vel",))

@@ -100,7 +100,7 @@ def _sort_entries(source: TensorRepresentation, target: TensorRepresentation) ->
             [index[:num_weights].view(target.size, -1), index[num_weights:].unsqueeze(1)], dim=1
         )
         blocks = _blocks(source, target, matrix)
-        order = torch.cat([entries for rank in sorted(blocks) for entries in blocks[rank]])
+        order = torch.cat([index[:0], *(part for rank in sorted(blocks) for part in blocks[rank])])
         inverse = torch.full((total,), order.numel(), dtype=torch.int32)
         inverse[order.long()] = torch.arange(order.numel(), dtype=torch.int32)
         sizes = {rank: sum(map(torch.numel, blocks[rank])) for rank in sorted(blocks)}

@@ -67,7 +67,7 @@ class TensorPerceptron(GeometricModel):
 
     Raises:
         TypeError: If `inputs` is a single string.
-        ValueError: If a size is not positive or `hidden_channels` below 6, an input is not
+        ValueError: If a size is not positive or `hidden_channels` does not suit, an input is not
             declared, a kind is not understood, or `group` is unknown.
     """
 
@@ -92,7 +92,10 @@ class TensorPerceptron(GeometricModel):
         self.group = group
         copies = num_nodes or 1
         source = TensorRepresentation.of_kinds(self.layout.counts, copies, group)
-        hidden = TensorRepresentation.evenly(hidden_channels, group)
+        kinds = {*self.layout.counts, *self.out_layout.counts}
+        # Under reflections, vectors alone neither take in nor give out pseudovectors.
+        rank = 2 if group == "O3" and "pseudovector" in kinds else 1
+        hidden = TensorRepresentation.evenly(hidden_channels, group, rank)
         self.target = TensorRepresentation.of_kinds(self.out_layout.counts, copies, group)
         self.blocks = nn.ModuleList()
         for layer in range(num_layers):

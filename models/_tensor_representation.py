@@ -8,8 +8,6 @@ from typing import Literal, NamedTuple
 
 from torch import Tensor
 
-from pyg_remul.checks import check_choice
-
 __all__ = ["KINDS", "TensorGroup", "TensorRepresentation", "TensorTerm"]
 
 TensorGroup = Literal["SO3", "O3"]
@@ -75,25 +73,25 @@ class TensorRepresentation:
         )
 
     @classmethod
-    def evenly(cls, width: int, group: TensorGroup) -> TensorRepresentation:
+    def evenly(cls, width: int, group: TensorGroup, rank: int = 1) -> TensorRepresentation:
         r"""Returns tensors that share a width evenly among the ranks.
 
         While a width remains, the largest rank R whose share fits, :math:`(R + 1) 3^R`, takes it
         with :math:`3^{R - r}` tensors of each rank :math:`r \le R`.
 
         Args:
-            width: Number of components, at least 6, below which there are no vectors.
+            width: Number of components.
             group: The group, which decides whether parities matter.
+            rank: A rank that must occur.
 
         Raises:
             ValueError: If the width is too small, or so large that ranks above 5 would occur.
         """
-        check_choice("group", group, ("SO3", "O3"))
-        limit = _share(MAX_RANK + 1)
-        if not _share(1) <= width < limit:
+        least, limit = _share(rank), _share(MAX_RANK + 1)
+        if not least <= width < limit:
             raise ValueError(
-                f"`hidden_channels` must be at least {_share(1)}, to hold a vector, and below "
-                f"{limit}, to need no tensors of rank {MAX_RANK + 1}, got {width}."
+                f"`hidden_channels` must be at least {least}, to hold tensors of rank {rank}, and "
+                f"below {limit}, to need none of rank {MAX_RANK + 1}, got {width}."
             )
         counts: dict[int, int] = {}
         while width:

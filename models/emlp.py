@@ -72,7 +72,7 @@ class EMLP(TensorPerceptron):
 
     Args:
         num_nodes: Number of nodes of every graph, 31 joints by default; None maps each node alone.
-        hidden_channels: Width of the hidden layers, at least 6.
+        hidden_channels: Width of the hidden layers, at least 6 (27 for pseudovectors under O(3)).
         num_layers: Number :math:`L` of hidden layers.
         inputs: Names of the node attributes to read.
         reps: Their representations, made of scalars, vectors, points and pseudovectors.

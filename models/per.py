@@ -36,7 +36,8 @@ class PenalisedLinear(nn.Linear):
 
     def penalty(self) -> Tensor:
         r"""Returns :math:`\frac12 \|W - P W\|^2 + \frac12 \|b - P b\|^2`, a scalar."""
-        weight, bias = self.projection(self.weight, self.bias)
+        with torch.no_grad():  # the gradient is W - P W already: P has none left to take
+            weight, bias = self.projection(self.weight, self.bias)
         return ((self.weight - weight).square().sum() + (self.bias - bias).square().sum()) / 2
 
     @torch.no_grad()
@@ -59,7 +60,7 @@ class PER(TensorPerceptron):
         \big( \|W_l - P W_l\|^2 + \|b_l - P b_l\|^2 \big) + \mu \sum_l \|w_{g,l}\|^2
 
     with :math:`P` the orthogonal projection onto the equivariant maps. Add :meth:`regularisation`
-    to the loss. The maps start as in :class:`EMLP`, :math:`w_g` at 0.001.
+    to the loss. The parts :math:`w_g` start at 0.001.
 
     Its symmetry is ``"soft"`` under rotations about the origin (with ``group="O3"`` also under
     reflections): where :math:`\mathcal R` vanishes, it is exact. For translations, the number of
@@ -71,7 +72,7 @@ class PER(TensorPerceptron):
 
     Args:
         num_nodes: Number of nodes of every graph, 31 joints by default; None maps each node alone.
-        hidden_channels: Width of the hidden layers, at least 6.
+        hidden_channels: Width of the hidden layers, at least 6 (27 for pseudovectors under O(3)).
         num_layers: Number of hidden layers.
         inputs: Names of the node attributes to read.
         reps: Their representations, made of scalars, vectors, points and pseudovectors.
@@ -80,7 +81,8 @@ class PER(TensorPerceptron):
         penalty: Weight :math:`\lambda \ge 0` of the distance from equivariant maps.
         gate_penalty: Weight :math:`\mu \ge 0` of the parts :math:`w_g`.
         start_halfway: Whether matrices and biases start halfway between those of :class:`EMLP` and
-            their projections, :math:`\tfrac12 (W + P W)`, as for motion capture in the paper.
+            their projections, :math:`\tfrac12 (W + P W)`, as in the paper for motion capture, where
+            outputs would otherwise start many orders of magnitude too large.
 
     Raises:
         TypeError: If `inputs` is a single string, or a weight is no number.
@@ -112,7 +114,7 @@ class PER(TensorPerceptron):
         group: TensorGroup = "SO3",
         penalty: float = 1.0,
         gate_penalty: float = 1.0,
-        start_halfway: bool = False,
+        start_halfway: bool = True,
     ) -> None:
         super().__init__(num_nodes, hidden_channels, num_layers, inputs, reps, out_rep, group)
         check_numbers("not negative", penalty=penalty, gate_penalty=gate_penalty)

@@ -69,19 +69,23 @@ class RPP(TensorPerceptron):
     .. math::
         W = P W_e + W_f, \qquad
         \mathcal R = \lambda_f \Big( \sum \|W_f\|^2 + \sum \|w_g\|^2 \Big)
-        + \lambda_e \sum \|W_e\|^2
+        + \lambda_e \sum \|W_e\|^2 + \lambda_b \sum \|b_f\|^2
 
-    with sums over all layers; biases and the coefficients of the quadratic maps are free. Add
-    :meth:`regularisation` to the loss. The free weights start at a thousandth of the others,
-    :math:`w_g` at 0.001.
+    with sums over all layers; the equivariant biases and the coefficients of the quadratic maps
+    have no prior. Add :meth:`regularisation` to the loss. The free weights and biases
+    :math:`W_f, b_f` start at a thousandth of the others, :math:`w_g` at 0.001.
 
     Its symmetry is ``"soft"`` under rotations about the origin (with ``group="O3"`` also under
-    reflections): where :math:`W_f`, :math:`w_g` and the free biases vanish, it is exact. For
+    reflections): where :math:`W_f`, :math:`b_f` and :math:`w_g` vanish, it is exact. For
     translations, the number of nodes and the size of inputs see :class:`EMLP`.
+
+    Note:
+        The released code has no prior on the free biases, :math:`\lambda_b = 0`. These keep a
+        trained model off equivariance however large :math:`\lambda_f` is.
 
     Args:
         num_nodes: Number of nodes of every graph, 31 joints by default; None maps each node alone.
-        hidden_channels: Width of the hidden layers, at least 6.
+        hidden_channels: Width of the hidden layers, at least 6 (27 for pseudovectors under O(3)).
         num_layers: Number of hidden layers.
         inputs: Names of the node attributes to read.
         reps: Their representations, made of scalars, vectors, points and pseudovectors.
@@ -89,6 +93,7 @@ class RPP(TensorPerceptron):
         group: ``"SO3"``, or ``"O3"`` for reflections as well.
         basic_prior: Weight :math:`\lambda_f \ge 0` of the free path in the prior.
         equivariant_prior: Weight :math:`\lambda_e \ge 0` of the equivariant path.
+        bias_prior: Weight :math:`\lambda_b \ge 0` of the free biases.
 
     Raises:
         TypeError: If `inputs` is a single string, or a weight is no number.
@@ -120,19 +125,28 @@ class RPP(TensorPerceptron):
         group: TensorGroup = "SO3",
         basic_prior: float = 100.0,
         equivariant_prior: float = 1e-3,
+        bias_prior: float = 0.0,
     ) -> None:
         super().__init__(num_nodes, hidden_channels, num_layers, inputs, reps, out_rep, group)
-        check_numbers("not negative", basic_prior=basic_prior, equivariant_prior=equivariant_prior)
+        check_numbers(
+            "not negative",
+            basic_prior=basic_prior,
+            equivariant_prior=equivariant_prior,
+            bias_prior=bias_prior,
+        )
         self.basic_prior = basic_prior
         self.equivariant_prior = equivariant_prior
+        self.bias_prior = bias_prior
 
     def regularisation(self) -> Tensor:
         r"""Returns the prior's penalty :math:`\mathcal R`, a scalar with gradient."""
         linears = [module for module in self.modules() if isinstance(module, ResidualLinear)]
-        gates = [module for module in self.modules() if isinstance(module, LeakyGate)]
-        basic = [linear.basic_weight for linear in linears] + [gate.weight for gate in gates]
-        equivariant = [linear.equivariant_weight for linear in linears]
-        return self.basic_prior * _squares(basic) + self.equivariant_prior * _squares(equivariant)
+        gates = [module.weight for module in self.modules() if isinstance(module, LeakyGate)]
+        return (
+            self.basic_prior * _squares([*(linear.basic_weight for linear in linears), *gates])
+            + self.equivariant_prior * _squares([linear.equivariant_weight for linear in linears])
+            + self.bias_prior * _squares([linear.basic_bias for linear in linears])
+        )
 
 
 def _squares(tensors: Sequence[Tensor]) -> Tensor:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch_geometric.data import Data
+from torch_geometric.data import Batch, Data
 
+from pyg_remul import SO3, equivariance_error
 from pyg_remul.models.egnn import EGNNLayer
 
 
@@ -92,3 +93,38 @@ def ring():
         force=pos.flip(1),
         edge_index=torch.stack([row.long(), row.long().roll(1)]),
     )
+
+
+@pytest.fixture
+def settle_tensors(settle):
+    """The same for perceptrons on tensors, with the first tensor for every drawn one."""
+
+    def fill(model):
+        for name, buffer in model.named_buffers():
+            if "drawn" in name:
+                buffer.zero_()
+        return settle(model)
+
+    return fill
+
+
+@pytest.fixture
+def train_softly():
+    """Trains a soft model on a task that is not equivariant, and measures its error in the end."""
+
+    def train(model, make_graph, num_steps=150):
+        graphs = [make_graph(model.num_nodes, seed=seed) for seed in range(8)]
+        data = Batch.from_data_list([Data(pos=graph.pos, vel=graph.vel) for graph in graphs])
+        data.y = data.pos * torch.tensor([1.0, 1.5, 0.5])
+        optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+        schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1, 0, num_steps)
+        for _ in range(num_steps):
+            optimizer.zero_grad()
+            ((model(data) - data.y).square().mean() + model.regularisation()).backward()
+            optimizer.step()
+            schedule.step()
+        reps = model.reps | {"y": model.out_rep}
+        errors = equivariance_error(model, data, SO3(), reps=reps, num_samples=10)
+        return errors["E_prime_relative"]
+
+    return train

@@ -670,9 +670,7 @@ def test_wrong_width_of_edge_attributes_is_told(build, make_graph):
 def test_wrong_number_of_edge_attributes_is_told(build, make_graph):
     data = make_graph(dtype=torch.float32)
     data.edge_attr = data.edge_attr[:-1]
-    with pytest.raises(
-        ValueError, match=r"`data\.edge_attr` must have one row per edge, 20, got"
-    ):
+    with pytest.raises(ValueError, match=r"`data\.edge_attr` must have one row per edge, 20, got"):
         build()(data)
 
 

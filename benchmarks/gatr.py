@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from unittest import mock
@@ -91,12 +91,12 @@ def main(settings: Settings) -> None:
         print_table(f"{title}: {name}", measure(cases, settings), "GATr")
 
 
-def inference(_: nn.Module, run: Case) -> Case:
+def inference(_: nn.Module, run: Callable[[], Tensor]) -> Case:
     """A pass without gradients."""
     return torch.no_grad()(run)
 
 
-def step(model: nn.Module, run: Case) -> Case:
+def step(model: nn.Module, run: Callable[[], Tensor]) -> Case:
     """A pass, and the gradients of its mean square."""
 
     def forward_and_backward() -> None:

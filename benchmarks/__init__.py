@@ -7,6 +7,15 @@ from typing import Literal, TypeAlias
 __all__ = ["BenchmarkName"]
 
 BenchmarkName: TypeAlias = Literal[
-    "complexity", "loader", "motion", "nbody", "rotation", "se3", "simulation", "step", "trajectory"
+    "complexity",
+    "gatr",
+    "loader",
+    "motion",
+    "nbody",
+    "rotation",
+    "se3",
+    "simulation",
+    "step",
+    "trajectory",
 ]
 """The modules; each has a ``main`` that takes the settings of the harness."""

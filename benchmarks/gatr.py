@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from unittest import mock
 
 import torch
-from harness import Case, measure, parse_arguments, print_setting, print_table
 from torch import Tensor, nn
 
+from pyg_remul.benchmarks.harness import Case, Settings, measure, print_setting, print_table
 from pyg_remul.models import GATr, GraphTransformer, _gatr_layers
 from pyg_remul.models._equivariant_linear import EquiLinear
 from pyg_remul.models._projective_algebra import GRADES, product_terms
@@ -61,10 +61,9 @@ def dense_tables(device: str) -> Iterator[None]:
         yield
 
 
-def main() -> None:
+def main(settings: Settings) -> None:
     """Times inference, and forward with backward passes."""
-    arguments = parse_arguments(__doc__)
-    device = arguments.device
+    device = settings.device
     x = torch.randn(NUM_GRAPHS, NUM_NODES, 7, device=device)
     gatr = GATr(num_layers=NUM_BLOCKS).to(device)
     transformer = GraphTransformer(hidden_channels=168, num_layers=NUM_BLOCKS).to(device)
@@ -85,19 +84,19 @@ def main() -> None:
         "GATr, dense tables": (gatr, dense_pass),
         "GraphTransformer": (transformer, transformer_pass),
     }
-    print_setting(arguments)
+    print_setting(settings)
     title = f"{NUM_GRAPHS} graphs of {NUM_NODES} nodes, {NUM_BLOCKS} blocks"
     for name, wrap in {"inference": inference, "forward and backward": step}.items():
         cases = {case: wrap(*model_and_pass) for case, model_and_pass in passes.items()}
-        print_table(f"{title}: {name}", measure(cases, arguments), "GATr")
+        print_table(f"{title}: {name}", measure(cases, settings), "GATr")
 
 
-def inference(_: nn.Module, run: Case) -> Case:
+def inference(_: nn.Module, run: Callable[[], Tensor]) -> Case:
     """A pass without gradients."""
     return torch.no_grad()(run)
 
 
-def step(model: nn.Module, run: Case) -> Case:
+def step(model: nn.Module, run: Callable[[], Tensor]) -> Case:
     """A pass, and the gradients of its mean square."""
 
     def forward_and_backward() -> None:
@@ -105,7 +104,3 @@ def step(model: nn.Module, run: Case) -> Case:
         run().square().mean().backward()
 
     return forward_and_backward
-
-
-if __name__ == "__main__":
-    main()

@@ -21,11 +21,12 @@ class GeometricAttention(nn.Module):
 
     .. math::
         A_{hij} = \operatorname{softmax}_j \frac{1}{\sqrt{12 c + d}} \Bigl(
-            \sum_c \langle q_{hic}, k_{jc} \rangle' - e^{\omega_{hc}} \lVert
-            \hat t(q_{hic}) \, \hat w(k_{jc}) - \hat t(k_{jc}) \, \hat w(q_{hic}) \rVert^2
-            + \sum_d q_{hid} \, k_{jd} \Bigr)
+            \sum_{m=1}^{c} \bigl( \langle q_{him}, k_{jm} \rangle' - e^{\omega_{hm}} \lVert
+            \hat t(q_{him}) \, \hat w(k_{jm}) - \hat t(k_{jm}) \, \hat w(q_{him}) \rVert^2 \bigr)
+            + \sum_{r=1}^{d} \tilde q_{hir} \, \tilde k_{jr} \Bigr)
 
-    for head h and nodes i and j. :math:`\langle \cdot, \cdot \rangle'` is the inner product without
+    for head h and nodes i and j, with multivectors q and k and scalars :math:`\tilde q` and
+    :math:`\tilde k`. :math:`\langle \cdot, \cdot \rangle'` is the inner product without
     :math:`e_{123}`. The second term is the squared distance of two points: a multivector with
     the coefficient w of :math:`e_{123}` and the coefficients t of the other blades of grade 3 is
     the point t / w, and :math:`(\hat t, \hat w) = (t, w) \, w / (w^2 + 10^{-3})`. All heads share

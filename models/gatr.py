@@ -89,9 +89,11 @@ class GATr(GeometricModel):
     those for N-body: mass, position and velocity make one multivector.
 
     Its symmetry is ``"exact"`` under rotations and translations, for outputs of every kind; a
-    pseudovector may stand as a ``"vector"``. Under reflections it is not, though nearly so at
-    initialisation. It commutes with permutations of the nodes of a graph. Inputs, outputs and
-    their units are those of the data.
+    pseudovector may stand as a ``"vector"``. Under reflections it is not, for a mirrored point
+    should change the sign of its multivector, but is embedded like any other. It commutes with
+    permutations of the nodes of a graph. Inputs and outputs have the units of the data. There is
+    no `head`, as points are read from their multivectors by a division; for
+    ``GradNorm(last_layer=...)`` there is ``readout.weight``.
 
     Note:
         The network sees points relative to the mean of the graph's. By its symmetry this changes

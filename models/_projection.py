@@ -45,11 +45,7 @@ class Projection(nn.Module):
     def __init__(self, source: TensorRepresentation, target: TensorRepresentation) -> None:
         super().__init__()
         self.entries = _sort_entries(source, target)
-        self.register_buffer("order", self.entries.order, persistent=False)
-        self.register_buffer("inverse", self.entries.inverse, persistent=False)
-        for rank in self.entries.sizes:
-            basis = invariant_basis(rank, torch.get_default_dtype())
-            self.register_buffer(f"basis_{rank}", basis, persistent=False)
+        self._set_tables(torch.empty(0))
 
     def forward(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the equivariant parts of a matrix [target, source] and a bias [target]."""
@@ -64,14 +60,17 @@ class Projection(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Projection:
         super()._apply(fn, recurse)
-        # A basis that went through float32 would keep its rounding.
-        self.order = self.entries.order.to(self.order.device)
-        self.inverse = self.entries.inverse.to(self.inverse.device)
-        for rank in self.entries.sizes:
-            stale = self.get_buffer(f"basis_{rank}")
-            exact = invariant_basis(rank, stale.dtype).to(stale.device)
-            setattr(self, f"basis_{rank}", exact)
+        *_, last = self.buffers()  # a basis, if there is any
+        self._set_tables(last)
         return self
+
+    def _set_tables(self, like: Tensor) -> None:
+        """Brings the exact tables anew: a basis that went through float32 keeps its rounding."""
+        tables = {"order": self.entries.order, "inverse": self.entries.inverse}
+        for rank in self.entries.sizes:
+            tables[f"basis_{rank}"] = invariant_basis(rank, like.dtype)
+        for name, table in tables.items():
+            self.register_buffer(name, table.to(like.device), persistent=False)
 
 
 class _Entries(NamedTuple):

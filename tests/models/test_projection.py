@@ -139,7 +139,8 @@ def test_projection_made_without_memory_works_once_it_has_some():
         project = Projection(TENSORS, TENSORS)
     maps = draw(TENSORS, TENSORS)
     expected = Projection(TENSORS, TENSORS).double()(*maps)
-    close(project.to("meta").to_empty(device="cpu").double()(*maps), expected)
+    assert {buffer.device.type for buffer in project.buffers()} == {"meta"}
+    close(project.to_empty(device="cpu").double()(*maps), expected)
 
 
 def test_copy_works_on_its_own():

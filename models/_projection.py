@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -157,7 +158,8 @@ def _project(
     *bases: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """Sorts the entries into tensors by rank, projects these, and sorts them back."""
-    with torch.autocast(weight.device.type, enabled=False):
+    exact = nullcontext() if weight.is_meta else torch.autocast(weight.device.type, enabled=False)
+    with exact:
         entries = torch.cat([weight.flatten(), bias]).index_select(0, order)
         projected = [
             (part.view(-1, basis.size(0)) @ basis @ basis.T).flatten()

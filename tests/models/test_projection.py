@@ -143,6 +143,12 @@ def test_projection_made_without_memory_works_once_it_has_some():
     close(project.to_empty(device="cpu").double()(*maps), expected)
 
 
+def test_shapes_can_be_had_without_memory():
+    with torch.device("meta"):
+        project, maps = Projection(TENSORS, TENSORS), (torch.empty(33, 33), torch.empty(33))
+        assert [value.shape for value in project(*maps)] == [(33, 33), (33,)]
+
+
 def test_copy_works_on_its_own():
     project, maps = Projection(TENSORS, TENSORS).double(), draw(TENSORS, TENSORS)
     close(copy.deepcopy(project)(*maps), project(*maps))

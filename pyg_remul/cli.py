@@ -183,7 +183,10 @@ def _bench_command(
     """Measure speed: as ratios of alternatives that run in turns, with median and deciles.
 
     Args:
-        name: What to measure.
+        name: What to measure. complexity: time and memory of GATr and the Transformer against batch
+            size. gatr, se3: their formulation against plainer ones. step: a REMUL step against a
+            plain one. rotation: a batch against its graphs. loader: StackedLoader against PyG's.
+            nbody, motion, trajectory, simulation: the data's makers and readers.
         options: How to measure.
     """
     settings = Settings(**vars(options))

@@ -66,16 +66,18 @@ ON_BODIES: dict[str, Build] = {
 ON_MOTION: dict[str, Build] = {
     "EMLP": EMLP,
     "EMLP, O(3)": partial(EMLP, group="O3"),
-    "RPP": RPP,
-    "RPP, priors of 1e4": partial(RPP, basic_prior=1e4, bias_prior=1e4),
-    "PER": PER,
-    "PER, penalties of 1e4": partial(PER, penalty=1e4, gate_penalty=1e4),
     "FlatMLP": FlatMLP,
 }
+small = {"num_nodes": 5, "hidden_channels": 33, "num_layers": 2}
+SOFT: dict[str, Callable[[float], nn.Module]] = {
+    "RPP": lambda weight: RPP(basic_prior=weight, bias_prior=weight, **small),
+    "PER": lambda weight: PER(penalty=weight, gate_penalty=weight, **small),
+}
+WEIGHTS = (1.0, 1e2, 1e4)
 
 
 def main() -> None:
-    """Prints both tables."""
+    """Prints the three tables."""
     rows = [
         [name, f"{sum(p.numel() for p in build().parameters()):,}", f"{number:,}"]
         for name, (build, number) in PUBLISHED.items()
@@ -83,24 +85,32 @@ def main() -> None:
     print(markdown_table(["model", "parameters", "published"], rows), "\n")
     with TemporaryDirectory() as root:
         systems = NBody(root, "test", num_samples=NUM_GRAPHS, progress=False)
-    motions = [make_motion() for _ in range(NUM_GRAPHS)]
+    motions = [make_motion(31) for _ in range(NUM_GRAPHS)]
     cases = [(name, build, systems, NBody.reps) for name, build in ON_BODIES.items()]
     cases += [(name, build, motions, MOTION_REPS) for name, build in ON_MOTION.items()]
     header = ["model", "E", "E'", "E', relative", "float32", "with reflections"]
-    print(markdown_table(header, [measure(*case) for case in tqdm(cases)]))
+    print(markdown_table(header, [measure(*case) for case in tqdm(cases)]), "\n")
+    points = [make_motion(5) for _ in range(NUM_GRAPHS)]
+    rows = [
+        [name, *(measure("", partial(build, w), points, MOTION_REPS, 1e-2)[3] for w in WEIGHTS)]
+        for name, build in SOFT.items()
+    ]
+    print(markdown_table(["E', relative, by weight", *(f"{w:g}" for w in WEIGHTS)], rows))
 
 
-def make_motion() -> Data:
-    """Gaussian positions and velocities of 31 joints, which fly on while gravity acts."""
-    pos, vel = torch.randn(2, 31, 3)
+def make_motion(joints: int) -> Data:
+    """Gaussian positions and velocities, which go on while gravity acts."""
+    pos, vel = torch.randn(2, joints, 3)
     return Data(pos=pos, vel=vel, y=pos + 0.5 * vel - torch.tensor([0.0, 0.1, 0.0]))
 
 
-def measure(name: str, build: Build, graphs: list[Data], reps: dict[str, str]) -> list[str]:
+def measure(
+    name: str, build: Build, graphs: list[Data], reps: dict[str, str], lr: float = 1e-3
+) -> list[str]:
     """Trains for a few steps, then measures in float64, in float32, and under O(3)."""
     torch.manual_seed(0)
     model = build()
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr)
     for batch in StackedLoader(graphs, 25, shuffle=True, seed=0, steps=STEPS):
         optimizer.zero_grad()
         loss = (model(batch) - batch.y).square().mean()

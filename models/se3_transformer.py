@@ -50,8 +50,9 @@ class SE3Transformer(GeometricModel):
     Note:
         The last layer makes at least two objects of each degree that `out_rep` names, as the
         released code does for N-body; surplus ones are not returned. It departs from that code in
-        having one head in the last layer whatever `heads` is, and on edges of length zero, whose
-        direction is zero here instead of arbitrary, so that coincident nodes keep the symmetry.
+        having one head in the last layer whatever `heads` is, and where directions would be
+        arbitrary: edges of length zero and features that cancel but for rounding have the direction
+        zero, so that coincident nodes and symmetric graphs keep the symmetry.
 
     Args:
         hidden_channels: Number of features of each degree, a multiple of ``div * heads``.

@@ -139,7 +139,8 @@ class NormNonlinearity(nn.Module):
         """Returns the scaled features."""
         squares = {degree: x.square().sum(dim=1, keepdim=True) for degree, x in features.items()}
         longest = torch.cat(list(squares.values()), dim=-1).amax(dim=-1, keepdim=True)
-        floor = longest * torch.finfo(longest.dtype).eps ** 1.5
+        # In half precision rounding is too near to the features themselves to tell it apart.
+        floor = longest * min(torch.finfo(longest.dtype).eps ** 1.5, 1e-10)
         return {
             degree: x * self._factor(squares[degree], floor, self.bias[str(degree)])
             for degree, x in features.items()

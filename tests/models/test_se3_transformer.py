@@ -256,6 +256,15 @@ def test_rounding_about_a_centre_of_symmetry_is_not_amplified(unit, make_graph, 
     torch.testing.assert_close(torch.stack(found), expected, rtol=0, atol=1e-5 * unit)
 
 
+def test_half_precision_stays_close_to_single(make_graph):
+    model, data = small().float(), make_graph(dtype=torch.float32)
+    with torch.no_grad():
+        expected = model(data) - data.pos
+        with torch.autocast("cpu", torch.bfloat16):
+            found = model(data) - data.pos
+    assert (found - expected).norm() < 0.05 * expected.norm()
+
+
 # Mistakes
 
 

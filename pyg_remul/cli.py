@@ -178,15 +178,18 @@ def _simulate_command(
 
 def _bench_command(
     name: tyro.conf.Positional[BenchmarkName],
-    options: tyro.conf.OmitArgPrefixes[_BenchOptions] = _BenchOptions(),
+    timing: tyro.conf.OmitArgPrefixes[_BenchOptions] = _BenchOptions(),
 ) -> None:
     """Measure speed: as ratios of alternatives that run in turns, with median and deciles.
 
     Args:
-        name: What to measure.
-        options: How to measure.
+        name: What to measure. complexity: time and memory of GATr and the Transformer against batch
+            size. gatr, se3: their formulation against plainer ones. step: a REMUL step against a
+            plain one. rotation: a batch against its graphs. loader: StackedLoader against PyG's.
+            nbody, motion, trajectory, simulation: the data's makers and readers.
+        timing: How to measure.
     """
-    settings = Settings(**vars(options))
+    settings = Settings(**vars(timing))
     torch.set_num_threads(settings.threads)
     import_module(f"pyg_remul.benchmarks.{name}").main(settings)
 

@@ -136,7 +136,8 @@ def measure(cell: Cell, settings: Settings) -> Cell:
         if "alloc" not in str(error).lower() and "out of memory" not in str(error):
             raise
         raise MemoryError(str(error)) from None
-    timed = torch.tensor(runs[min(settings.warm_up, len(runs) - 3) :], dtype=torch.float64)
+    num_timed = min(settings.rounds, max(3, len(runs) - settings.warm_up))
+    timed = torch.tensor(runs[-num_timed:], dtype=torch.float64)
     deciles = timed.quantile(torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64), dim=0).T
     seconds = dict(zip(PASSES, deciles.tolist(), strict=True))
     return dataclasses.replace(cell, rounds=len(timed), seconds=seconds, peak=peak)

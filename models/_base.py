@@ -135,10 +135,12 @@ def edge_inputs(data: Data, name: str, edge_dim: int) -> tuple[Tensor, Tensor | 
     """Returns the edges [2, E] and their attributes [E, edge_dim], None for a width of zero.
 
     Raises:
-        ValueError: If either is missing, if the width is not `edge_dim`, or if there is not one row
-            per edge.
+        ValueError: If either is missing or has an unfit shape, if the width is not `edge_dim`, or
+            if there is not one row per edge.
     """
     edge_index = present(data, "edge_index")
+    if edge_index.dim() != 2 or edge_index.size(0) != 2:
+        raise ValueError(f"`data.edge_index` must have shape [2, E], got {list(edge_index.shape)}.")
     if edge_dim == 0:
         return edge_index, None
     edge_attr = attribute(data, name)

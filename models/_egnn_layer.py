@@ -12,8 +12,9 @@ from torch_geometric.typing import OptTensor
 from torch_geometric.utils import scatter
 
 from pyg_remul.checks import check_integers, check_numbers
+from pyg_remul.models._lengths import length, squared_length
 
-__all__ = ["EGNNLayer", "apply_layers", "length"]
+__all__ = ["EGNNLayer", "apply_layers"]
 
 
 class EGNNLayer(MessagePassing):
@@ -143,7 +144,7 @@ class EGNNLayer(MessagePassing):
     ) -> tuple[Tensor, Tensor]:
         """Returns the message and the displacements of every edge, shapes [E, F] and [E, C, d]."""
         difference = points_i - points_j
-        parts = [h_i, h_j, _squared_norm(difference).squeeze(-1)]
+        parts = [h_i, h_j, squared_length(difference).squeeze(-1)]
         message = self.edge_mlp(torch.cat(parts if edge_attr is None else [*parts, edge_attr], -1))
         if self.attention is not None:
             message = message * self.attention(message)
@@ -212,22 +213,8 @@ def apply_layers(
     """
     if input_distance:
         pos = points[:, 0]
-        distance = _squared_norm(pos[edge_index[1]] - pos[edge_index[0]])
+        distance = squared_length(pos[edge_index[1]] - pos[edge_index[0]])
         edge_attr = distance if edge_attr is None else torch.cat([edge_attr, distance], dim=-1)
     for layer in layers:
         h, points = layer(h, points, edge_index, edge_attr, vectors)
     return h, points
-
-
-def length(vector: Tensor) -> Tensor:
-    """Returns the length [*, 1] of vectors [*, d], with gradient zero where it is zero.
-
-    The root alone would give NaN there.
-    """
-    squared = _squared_norm(vector)
-    positive = squared > 0
-    return squared.where(positive, 1).sqrt().where(positive, 0)
-
-
-def _squared_norm(vector: Tensor) -> Tensor:
-    return vector.square().sum(dim=-1, keepdim=True)

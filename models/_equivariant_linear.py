@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -69,6 +70,13 @@ class EquiLinear(nn.Module):
         self.register_buffer("index", torch.tensor(_SLOTS), persistent=False)
         self.register_buffer("sizes", torch.tensor(_SIZES).view(-1, 1, 1), persistent=False)
         self.reset_parameters()
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> EquiLinear:
+        super()._apply(fn, recurse)
+        # After `to_empty` they would hold anything, as no state brings them back.
+        self.index = torch.tensor(_SLOTS, device=self.index.device)
+        self.sizes = torch.tensor(_SIZES, device=self.sizes.device).view(-1, 1, 1)
+        return self
 
     def reset_parameters(self) -> None:
         """Draws all weights anew, from torch's global generator."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
@@ -13,7 +14,14 @@ from pyg_remul.checks import check_integers
 from pyg_remul.models._base import NodeModel, check_names
 from pyg_remul.representations import parse_representation, representation_terms
 
-__all__ = ["GeometricModel", "Layout"]
+__all__ = ["KINDS", "NBODY_REPS", "GeometricModel", "Layout"]
+
+KINDS = ("scalar", "vector", "point")
+"""The kinds of objects that rotations and translations set apart."""
+
+NBODY_REPS: Mapping[str, str] = MappingProxyType(
+    {"mass": "scalar", "pos": "point", "vel": "vector"}
+)
 
 
 class _Term(NamedTuple):
@@ -112,8 +120,8 @@ class GeometricModel(NodeModel):
 
     Raises:
         TypeError: If `inputs` is a single string.
-        ValueError: If a size is not positive, an input is not declared, or a kind is not
-            understood.
+        ValueError: If a size is not positive, there is no input or one is not declared, or a kind
+            is not understood.
     """
 
     def __init__(
@@ -129,6 +137,8 @@ class GeometricModel(NodeModel):
         check_integers(dim=dim)
         names = check_names("inputs", inputs)
         undeclared = [name for name in names if name not in reps]
+        if not names:
+            raise ValueError("`inputs` must hold at least one name, got ().")
         if undeclared:
             raise ValueError(f"`reps` must declare every input, got none for {undeclared}.")
         layout = Layout("reps", [reps[name] for name in names], kinds, dim)

@@ -9,7 +9,7 @@ import torch
 from e3nn import o3
 from torch import Tensor, nn
 
-__all__ = ["MAX_DEGREES", "EquivariantKernels", "KernelBasis", "direction_and_length"]
+__all__ = ["MAX_DEGREES", "EquivariantKernels", "KernelBasis", "num_kernels"]
 
 MAX_DEGREES = 6
 """Degrees that a network can have; e3nn's spherical harmonics end at degree 11."""
@@ -39,21 +39,6 @@ class KernelBasis(NamedTuple):
 def num_kernels(degree_out: int, degree_in: int) -> int:
     """Returns how many independent equivariant kernels lead from one degree to another."""
     return 2 * min(degree_out, degree_in) + 1
-
-
-def direction_and_length(vector: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns unit vectors and lengths, both zero and without gradient for a vector of length zero.
-
-    Args:
-        vector: Shape [..., 3].
-
-    Returns:
-        Shapes [..., 3] and [..., 1].
-    """
-    squared = vector.square().sum(dim=-1, keepdim=True)
-    positive = squared > torch.finfo(vector.dtype).tiny
-    length = squared.where(positive, 1).sqrt()
-    return (vector / length).where(positive, 0), length.where(positive, 0)
 
 
 class EquivariantKernels(nn.Module):

@@ -34,7 +34,7 @@ class Padding:
 
     def __init__(self, sizes: Sequence[int], device: torch.device) -> None:
         sizes = [size for size in sizes if size > 0]
-        longest = max(sizes, default=0)
+        longest = max([0, *sizes])
         self.shape = (len(sizes), longest)
         self.mask: Tensor | None = None
         self._rows: Tensor | None = None

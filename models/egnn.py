@@ -17,7 +17,8 @@ from pyg_remul.models._base import (
     check_names,
     edge_inputs,
 )
-from pyg_remul.models._egnn_layer import EGNNLayer, apply_layers, length
+from pyg_remul.models._egnn_layer import EGNNLayer, apply_layers
+from pyg_remul.models._lengths import length
 
 __all__ = ["EGNN", "EGNNLayer"]
 

@@ -21,13 +21,10 @@ from pyg_remul.models._gatr_objects import (
     read_objects,
     readout_sizes,
 )
-from pyg_remul.models._geometric import GeometricModel
+from pyg_remul.models._geometric import KINDS, NBODY_REPS, GeometricModel
 from pyg_remul.models._padding import Padding
 
 __all__ = ["GATr", "GATrBlock"]
-
-_KINDS = ("scalar", "vector", "point")
-_REPS = {"mass": "scalar", "pos": "point", "vel": "vector"}
 
 
 class GATrBlock(nn.Module):
@@ -102,6 +99,8 @@ class GATr(GeometricModel):
         is read relative to the same mean. The released code makes the initial weights of grade 0
         larger than it means to, by a factor of :math:`\sqrt 2`; here they are as meant.
 
+        For second derivatives see :class:`~pyg_remul.models.GraphTransformer`.
+
     Args:
         hidden_channels: Number of multivectors in the blocks.
         num_layers: Number L of blocks.
@@ -136,11 +135,11 @@ class GATr(GeometricModel):
         hidden_scalars: int = 128,
         heads: int = 8,
         inputs: Sequence[str] = ("mass", "pos", "vel"),
-        reps: Mapping[str, str] = _REPS,
+        reps: Mapping[str, str] = NBODY_REPS,
         out_rep: str = "point",
         penalty: float = 0.01,
     ) -> None:
-        super().__init__(hidden_channels, num_layers, inputs, reps, out_rep, _KINDS)
+        super().__init__(hidden_channels, num_layers, inputs, reps, out_rep, KINDS)
         check_integers(hidden_scalars=hidden_scalars, heads=heads)
         check_numbers("not negative", penalty=penalty)
         _check_heads(heads, hidden_channels=hidden_channels, hidden_scalars=hidden_scalars)

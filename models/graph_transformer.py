@@ -99,6 +99,9 @@ class GraphTransformer(NodeModel):
         ``norm_axes="graph"`` normalises jointly over the nodes and channels of a graph, as the
         baseline's released code did before its version 1.4.2.
 
+        The fused kernels of attention have no second derivatives. To train on forces, wrap the
+        forward pass in ``torch.nn.attention.sdpa_kernel(SDPBackend.MATH)``.
+
     Args:
         in_channels: Total number of columns of the inputs.
         hidden_channels: Width of the blocks, a multiple of `heads`.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import ClassVar
 
 import torch
@@ -13,13 +12,11 @@ from torch_geometric.typing import OptTensor
 
 from pyg_remul.checks import check_integers
 from pyg_remul.models._base import Symmetry, edge_inputs
-from pyg_remul.models._egnn_layer import EGNNLayer, apply_layers, length
-from pyg_remul.models._geometric import GeometricModel
+from pyg_remul.models._egnn_layer import EGNNLayer, apply_layers
+from pyg_remul.models._geometric import KINDS, NBODY_REPS, GeometricModel
+from pyg_remul.models._lengths import length
 
 __all__ = ["MultiChannelEGNN"]
-
-KINDS = ("scalar", "vector", "point")
-NBODY: Mapping[str, str] = MappingProxyType({"mass": "scalar", "pos": "point", "vel": "vector"})
 
 
 class MultiChannelEGNN(GeometricModel):
@@ -91,7 +88,7 @@ class MultiChannelEGNN(GeometricModel):
         edge_dim: int = 0,
         *,
         inputs: Sequence[str] = ("mass", "pos", "vel"),
-        reps: Mapping[str, str] = NBODY,
+        reps: Mapping[str, str] = NBODY_REPS,
         out_rep: str = "point",
         num_points: int | None = None,
         dim: int = 3,

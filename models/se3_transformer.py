@@ -14,7 +14,8 @@ from pyg_remul.checks import check_integers
 from pyg_remul.models._base import Symmetry, attribute, edge_inputs
 from pyg_remul.models._fibers import Features
 from pyg_remul.models._geometric import GeometricModel, Layout
-from pyg_remul.models._kernel_basis import MAX_DEGREES, EquivariantKernels, direction_and_length
+from pyg_remul.models._kernel_basis import MAX_DEGREES, EquivariantKernels
+from pyg_remul.models._lengths import direction_and_length
 from pyg_remul.models._se3_layers import Edges, NormNonlinearity, SE3AttentionLayer
 
 __all__ = ["SE3Transformer"]
@@ -50,8 +51,9 @@ class SE3Transformer(GeometricModel):
     Note:
         The last layer makes at least two objects of each degree that `out_rep` names, as the
         released code does for N-body; surplus ones are not returned. It departs from that code in
-        having one head in the last layer whatever `heads` is, and on edges of length zero, whose
-        direction is zero here instead of arbitrary, so that coincident nodes keep the symmetry.
+        having one head in the last layer whatever `heads` is, and where directions would be
+        arbitrary: edges of length zero and features that cancel but for rounding have the direction
+        zero, so that coincident nodes and symmetric graphs keep the symmetry.
 
     Args:
         hidden_channels: Number of features of each degree, a multiple of ``div * heads``.

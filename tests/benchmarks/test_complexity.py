@@ -85,6 +85,19 @@ def test_every_pass_is_timed_after_the_warm_up(monkeypatch, settings):
         assert 0 < low <= median <= high
 
 
+@pytest.mark.parametrize(("rounds", "warm_up"), [(1, 1), (1, 5), (2, 1)])
+def test_few_rounds_are_timed_without_the_warm_up(monkeypatch, settings, rounds, warm_up):
+    monkeypatch.setitem(complexity.MODELS, "linear", Positions)
+    few = dataclasses.replace(settings, rounds=rounds, warm_up=warm_up)
+    assert measure(Cell("linear", 2, "here"), few).rounds == rounds
+
+
+def test_slow_model_is_timed_three_times(monkeypatch, settings):
+    monkeypatch.setitem(complexity.MODELS, "linear", Positions)
+    monkeypatch.setattr(complexity, "SECONDS", 0.0)
+    assert measure(Cell("linear", 2, "here"), settings).rounds == 3
+
+
 def test_gradients_do_not_add_up_over_runs(monkeypatch, settings):
     model = Positions()
     monkeypatch.setitem(complexity.MODELS, "linear", lambda: model)

@@ -10,6 +10,7 @@ from unittest import mock
 import pytest
 import torch
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch_geometric.data import Batch
 
 from pyg_remul import GroupElement
@@ -520,6 +521,37 @@ def test_state_dict_round_trip_keeps_the_output(case, make_graph):
     assert torch.equal(first(data), second(data))
 
 
+@every_case
+def test_model_built_without_memory_can_be_loaded(case, make_graph):
+    model, data = case.build(), make_graph(dtype=torch.float32)
+    with torch.device("meta"):
+        empty = case.build()
+    loaded = empty.to_empty(device="cpu")
+    loaded.load_state_dict(model.state_dict())
+    assert torch.equal(loaded(data), model(data))
+
+
+# Derivatives
+
+
+@every_case
+def test_second_derivatives_agree_with_finite_differences(case, make_graph):
+    model, data = case.build().double(), make_graph()
+
+    def gradient(pos):
+        moved = data.clone()
+        moved.pos = pos
+        energy = model(moved).square().sum()
+        return torch.autograd.grad(energy, pos, create_graph=True)[0]
+
+    pos, direction = data.pos.requires_grad_(), torch.randn_like(data.pos)
+    with sdpa_kernel(SDPBackend.MATH):  # the fused kernels have first derivatives only
+        (found,) = torch.autograd.grad(gradient(pos), pos, direction)
+        ends = [gradient(pos + step * direction) for step in (1e-5, -1e-5)]
+    expected = (ends[0] - ends[1]).detach() / 2e-5
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6 * float(expected.abs().max()))
+
+
 # Interface
 
 
@@ -648,6 +680,16 @@ def test_missing_edge_index_is_named(case, make_graph):
     model, data = case.build().double(), make_graph()
     del data.edge_index
     with pytest.raises(ValueError, match=r"`data\.edge_index` must be present"):
+        model(data)
+
+
+@over([case for case in CASES if case.reads_edges])
+def test_transposed_edge_index_is_refused(case, make_graph):
+    model, data = case.build().double(), make_graph()
+    data.edge_index = data.edge_index.T
+    with pytest.raises(
+        ValueError, match=r"`data\.edge_index` must have shape \[2, E\], got \[20, 2\]"
+    ):
         model(data)
 
 

@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch_geometric.data import Data
 
-from pyg_remul.models._geometric import GeometricModel, Layout
+from pyg_remul.models._geometric import KINDS, GeometricModel, Layout
 
-KINDS = ("scalar", "vector", "point")
 REPS = {"mass": "scalar", "pos": "point", "vel": "vector", "y": "tensor"}
 term = st.tuples(st.integers(1, 3), st.sampled_from(KINDS)).map(lambda t: f"{t[0]}x{t[1]}")
 
@@ -49,6 +48,11 @@ def test_kind_that_is_not_understood_is_refused():
     expected = r"`out_rep` must be made of 'scalar', 'vector', 'point', got 'tensor'\."
     with pytest.raises(ValueError, match=expected):
         Echo(out_rep="tensor")
+
+
+def test_model_without_inputs_is_refused():
+    with pytest.raises(ValueError, match=r"`inputs` must hold at least one name, got \(\)\."):
+        Echo(inputs=())
 
 
 def test_undeclared_input_is_refused():

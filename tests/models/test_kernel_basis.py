@@ -7,16 +7,11 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pyg_remul import SO3
 from pyg_remul.irreps import wigner_matrices
-from pyg_remul.models._kernel_basis import (
-    EquivariantKernels,
-    direction_and_length,
-    num_kernels,
-)
+from pyg_remul.models._kernel_basis import EquivariantKernels, num_kernels
+from pyg_remul.models._lengths import direction_and_length
 
 DEGREES = range(4)
 pairs = pytest.mark.parametrize(
@@ -117,21 +112,3 @@ def test_kernels_built_in_another_mode_can_be_used(mode):
     direction = directions().requires_grad_()
     sum(kernels.square().sum() for kernels in module(direction).kernels).backward()
     assert direction.grad.isfinite().all()
-
-
-@given(st.integers(-12, 6))
-def test_direction_has_length_one_and_times_the_length_gives_the_vector(exponent):
-    vector = torch.randn(4, 3, dtype=torch.float64) * 10.0**exponent
-    direction, length = direction_and_length(vector)
-    torch.testing.assert_close(direction.norm(dim=1), torch.ones(4).double(), rtol=0, atol=1e-14)
-    torch.testing.assert_close(direction * length, vector, rtol=1e-14, atol=0)
-
-
-@pytest.mark.parametrize("scale", [0.0, 1e-30], ids=["zero", "underflow"])
-def test_vector_of_no_length_has_no_direction_and_no_gradient(scale):
-    vector = torch.full((2, 3), scale).requires_grad_()
-    direction, length = direction_and_length(vector)
-    (direction.sum() + length.sum()).backward()
-    assert not direction.any()
-    assert not length.any()
-    assert not vector.grad.any()

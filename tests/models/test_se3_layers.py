@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from pyg_remul.models._fibers import split_heads
-from pyg_remul.models._kernel_basis import EquivariantKernels, direction_and_length
+from pyg_remul.models._kernel_basis import EquivariantKernels
+from pyg_remul.models._lengths import direction_and_length
 from pyg_remul.models._se3_layers import (
     AttentiveMixing,
     Edges,
@@ -114,14 +115,28 @@ def test_norm_nonlinearity_keeps_the_sign_of_scalars():
     assert layer({0: torch.tensor([[[2.0, -3.0]]])})[0].tolist() == [[[3.0, -4.0]]]
 
 
-@pytest.mark.parametrize("scale", [0.0, 1e-13], ids=["zero", "rounding"])
-def test_vector_of_no_length_stays_zero_without_gradient(scale):
-    layer, x = NormNonlinearity({1: 2}).double(), torch.full((1, 3, 2), scale).double()
+@pytest.mark.parametrize(
+    ("scale", "dtype"),
+    [(0.0, torch.float64), (1e-13, torch.float64), (1e-7, torch.float32)],
+    ids=["zero", "rounding-float64", "rounding-float32"],
+)
+@pytest.mark.parametrize("unit", [1.0, 1e-6, 1e6])
+def test_vector_of_no_length_stays_zero_without_gradient(scale, dtype, unit):
+    layer = NormNonlinearity({0: 1, 1: 2}).to(dtype)
     layer.bias["1"].data.fill_(1.0)
-    out = layer({1: x.requires_grad_()})[1]
+    scalar = torch.full((1, 1, 1), unit, dtype=dtype)
+    x = torch.full((1, 3, 2), scale * unit, dtype=dtype, requires_grad=True)
+    out = layer({0: scalar, 1: x})[1]
     out.sum().backward()
     assert not out.any()
     assert not x.grad.any()
+
+
+def test_what_counts_as_zero_is_judged_node_by_node():
+    layer = NormNonlinearity({1: 1}).double()
+    layer.bias["1"].data.fill_(1.0)
+    out = layer({1: torch.tensor([1.0, 1e-15]).double().view(2, 1, 1).expand(2, 3, 1)})[1]
+    torch.testing.assert_close(out.norm(dim=1).flatten().tolist(), [1 + 3**0.5, 1.0])
 
 
 def test_biases_start_normal():

@@ -240,6 +240,31 @@ def test_model_first_used_for_inference_can_be_trained(make_graph):
     assert data.pos.grad.any()
 
 
+@pytest.mark.parametrize("unit", [1.0, 100.0])
+def test_rounding_about_a_centre_of_symmetry_is_not_amplified(unit, make_graph, orthogonal):
+    model, data = small(mass=None).float(), make_graph(9, dtype=torch.float32)
+    corners = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0])] * 3)
+    pos = unit * torch.cat([corners, torch.zeros(1, 3)])
+    matrices = orthogonal(10)[::2].float()  # the rotations
+    with torch.no_grad():
+        data.pos, data.vel = pos, torch.zeros(9, 3)
+        expected = model(data) @ matrices.mT
+        found = []
+        for matrix in matrices:
+            data.pos = pos @ matrix.T
+            found.append(model(data))
+    torch.testing.assert_close(torch.stack(found), expected, rtol=0, atol=1e-5 * unit)
+
+
+def test_half_precision_stays_close_to_single(make_graph):
+    model, data = small().float(), make_graph(dtype=torch.float32)
+    with torch.no_grad():
+        expected = model(data) - data.pos
+        with torch.autocast("cpu", torch.bfloat16):
+            found = model(data) - data.pos
+    assert (found - expected).norm() < 0.05 * expected.norm()
+
+
 # Mistakes
 
 

@@ -48,9 +48,10 @@ class Cell:
         model: Its name.
         batch_size: Graphs of a batch.
         setting: Machine, versions and options of the measurement.
-        rounds: Runs that were timed; none if the memory did not suffice.
+        rounds: Runs that were timed; none if there is a failure.
         seconds: For each pass the first decile, the median and the ninth.
         peak: Bytes that a training step needed beside model and program.
+        failure: Why nothing was timed, or empty.
     """
 
     model: str
@@ -59,6 +60,7 @@ class Cell:
     rounds: int = 0
     seconds: dict[str, list[float]] = dataclasses.field(default_factory=dict)
     peak: int = 0
+    failure: str = ""
 
 
 def main(settings: Settings) -> None:
@@ -70,8 +72,8 @@ def main(settings: Settings) -> None:
     todo = [(model, size) for size in sizes for model in MODELS]
     done = {(cell.model, cell.batch_size) for cell in cells}
     for model, size in tqdm([key for key in todo if key not in done], unit="cell"):
-        exhausted = any(cell.model == model and not cell.rounds for cell in cells)
-        if not exhausted:
+        ended = any(cell.model == model and cell.failure for cell in cells)
+        if not ended:
             cells.append(measure_apart(Cell(model, size, setting), settings))
             write(path, cells)
     table = format_table(cells)
@@ -103,13 +105,15 @@ def write(path: Path, cells: Sequence[Cell]) -> None:
 
 
 def measure_apart(cell: Cell, settings: Settings) -> Cell:
-    """Measures a cell in a process of its own; one without rounds ran out of memory."""
+    """Measures a cell in a process of its own, which may run out of memory."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, context) as pool:
         try:
             return pool.submit(measure, cell, settings).result()
-        except (MemoryError, BrokenProcessPool):
-            return cell
+        except MemoryError:
+            return dataclasses.replace(cell, failure="out of memory")
+        except BrokenProcessPool:  # by the system, for its memory or for another reason
+            return dataclasses.replace(cell, failure="killed")
 
 
 def measure(cell: Cell, settings: Settings) -> Cell:
@@ -200,8 +204,8 @@ def format_table(cells: Sequence[Cell]) -> str:
         row = [f"{cell.model}, {cell.batch_size}"]
         for name in PASSES:
             other = reference.get(cell.batch_size)
-            if not cell.rounds:
-                row += ["out of memory", ""]
+            if cell.failure:
+                row += [cell.failure, ""]
                 continue
             median = cell.seconds[name][1]
             ratio = f"{median / other.seconds[name][1]:.2f}" if other and other.rounds else ""

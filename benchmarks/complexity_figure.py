@@ -47,11 +47,11 @@ def plot_complexity(cells: Sequence[Cell], path: Path) -> None:
     axes[0].set_ylabel("seconds")
     for model, (colour, _, _) in _STYLES.items():
         for cell in cells:
-            if cell.model == model and not cell.rounds:
+            if cell.model == model and cell.failure:
                 for panel in axes:
                     panel.axvline(cell.batch_size, color=colour, linestyle=":")
                 axes[-1].annotate(
-                    f"{model} out of memory",
+                    f"{model} {cell.failure}",
                     (cell.batch_size, axes[-1].get_ylim()[0]),
                     rotation=90,
                     color=colour,

@@ -36,8 +36,7 @@ class PenalisedLinear(nn.Linear):
 
     def penalty(self) -> Tensor:
         r"""Returns :math:`\frac12 \|W - P W\|^2 + \frac12 \|b - P b\|^2`, a scalar."""
-        with torch.no_grad():  # the gradient is W - P W already: P has none left to take
-            weight, bias = self.projection(self.weight, self.bias)
+        weight, bias = self.projection(self.weight, self.bias)
         return ((self.weight - weight).square().sum() + (self.bias - bias).square().sum()) / 2
 
     @torch.no_grad()

@@ -26,6 +26,7 @@ _COUNTS = (
     *("hidden_channels", "num_layers", "heads", "hidden_scalars", "num_degrees"),
     *("steps", "batch_size", "val_every", "num_samples", "patience", "num_train", "num_eval"),
 )
+_PENALISED = ("gatr", "rpp", "per")
 _POSITIVE = ("lr", "lr_final", "eta", "clip")
 
 Sizes: TypeAlias = dict[str, Any]
@@ -174,6 +175,11 @@ class TrainConfig:
             )
         if self.prior is not None:
             check_numbers("not negative", prior=self.prior)
+            if self.model not in _PENALISED:
+                raise ValueError(
+                    f"`prior` must be None for a model without a penalty, {self.model!r}, got "
+                    f"{self.prior}."
+                )
         if self.model in FLAT_MODELS and self.task == "nbody":
             raise ValueError(
                 f"`model` must not be {self.model!r} for the task 'nbody', whose bodies have no "

@@ -127,8 +127,9 @@ def test_unknown_preset_is_refused(arguments, message):
         ("model", "mlp", "`model` must not be 'mlp' for the task 'nbody', .*, got 'mlp'."),
         ("model", "per", "`model` must not be 'per' for the task 'nbody', .*, got 'per'."),
         ("prior", -1.0, "`prior` must not be negative, got -1.0."),
+        ("prior", 1.0, "`prior` must be None for a model without a penalty, 'transformer', got 1"),
     ],
-    ids=["task", "preset", "model", "method", "val_every", "mlp", "per", "prior"],
+    ids=["task", "preset", "model", "method", "val_every", "mlp", "per", "prior", "no prior"],
 )
 def test_impossible_option_is_refused(option, value, message):
     with pytest.raises(ValueError, match=message):

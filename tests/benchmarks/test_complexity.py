@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ SLOWER = {name: [3 * value for value in values] for name, values in SECONDS.item
 MEASURED = [
     Cell("Transformer", 1, "here", 10, SECONDS, 2**30),
     Cell("GATr", 1, "here", 10, SLOWER, 2**31),
-    Cell("GATr", 2, "here"),
+    Cell("GATr", 2, "here", failure="out of memory"),
 ]
 
 
@@ -54,7 +55,7 @@ def measured(monkeypatch):
     def pretend(cell, settings):
         calls.append((cell.model, cell.batch_size))
         if cell.model == "GATr" and cell.batch_size > 1:
-            return cell
+            return dataclasses.replace(cell, failure="out of memory")
         return dataclasses.replace(cell, rounds=4, seconds=SECONDS, peak=1)
 
     monkeypatch.setattr(complexity, "measure_apart", pretend)
@@ -167,3 +168,24 @@ def test_table_and_figure_are_written(measured, settings, capsys):
 def test_figure_is_drawn_of_an_unfinished_measurement(tmp_path):
     plot_complexity(MEASURED[:1], tmp_path / "figure.png")
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_process_that_dies_is_recorded_as_killed(monkeypatch, settings):
+    monkeypatch.setattr(complexity, "ProcessPoolExecutor", BrokenPool)
+    assert complexity.measure_apart(Cell("GATr", 1, "here"), settings).failure == "killed"
+
+
+class BrokenPool:
+    """A pool whose process dies."""
+
+    def __init__(self, *_):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def submit(self, *_):
+        raise BrokenProcessPool

@@ -347,7 +347,7 @@ def test_unconstrained_model_is_not_equivariant(case, num_steps, make_graph, ort
 def test_soft_model_is_off_equivariance(case, num_steps, make_graph, orthogonal):
     model, data = case.build().double(), make_graph()
     train(model, data, num_steps)
-    assert relative_error(case, model, data, rotations(orthogonal(20)), translate=False) > 1e-5
+    assert relative_error(case, model, data, rotations(orthogonal(20)), translate=False) > 1e-3
 
 
 @over([case for case in CASES if not case.fixed_size])

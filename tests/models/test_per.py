@@ -109,3 +109,12 @@ def test_error_of_equivariance_falls_to_zero_as_the_penalty_grows(make_graph, tr
 def test_negative_penalty_is_refused(name):
     with pytest.raises(ValueError, match=rf"`{name}` must not be negative, got -1\.0\."):
         PER(**SMALL, **{name: -1.0})
+
+
+def test_penalty_has_second_derivatives():
+    linear = PER(**SMALL).double().head
+    direction = torch.randn_like(linear.weight)
+    (gradient,) = torch.autograd.grad(linear.penalty(), linear.weight, create_graph=True)
+    (product,) = torch.autograd.grad((gradient * direction).sum(), linear.weight)
+    projected, _ = linear.projection(direction, torch.zeros_like(linear.bias))
+    torch.testing.assert_close(product, direction - projected, rtol=1e-10, atol=1e-12)

@@ -37,7 +37,8 @@ class Layout:
         counts: Number of objects of each kind that occurs.
 
     Raises:
-        ValueError: If a term is of another kind.
+        TypeError: If a representation is no string.
+        ValueError: If a term is of another kind or none.
 
     Example:
         >>> layout = Layout("reps", ["scalar", "vector + 2xscalar"], ("scalar", "vector"))
@@ -53,7 +54,8 @@ class Layout:
         self.terms: list[_Term] = []
         self.width = 0
         self.counts: dict[str, int] = {}
-        for multiplicity, kind in (term for rep in reps for term in representation_terms(rep)):
+        terms = (term for rep in reps for term in representation_terms(rep, parameter))
+        for multiplicity, kind in terms:
             if kind not in kinds:
                 raise ValueError(
                     f"`{parameter}` must be made of {', '.join(map(repr, kinds))}, got {kind!r}."
@@ -112,8 +114,8 @@ class GeometricModel(NodeModel):
 
     Raises:
         TypeError: If `inputs` is a single string.
-        ValueError: If a size is not positive, an input is not declared, or a kind is not
-            understood.
+        ValueError: If a size is not positive, `inputs` is empty, an input is not declared, or a
+            kind is not understood.
     """
 
     def __init__(
@@ -128,6 +130,8 @@ class GeometricModel(NodeModel):
     ) -> None:
         check_integers(dim=dim)
         names = check_names("inputs", inputs)
+        if not names:
+            raise ValueError("`inputs` must name at least one attribute, got ().")
         undeclared = [name for name in names if name not in reps]
         if undeclared:
             raise ValueError(f"`reps` must declare every input, got none for {undeclared}.")

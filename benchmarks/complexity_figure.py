@@ -42,7 +42,8 @@ def plot_complexity(cells: Sequence[Cell], path: Path) -> None:
             panel.plot(sizes, median, color=colour, marker=marker, linestyle=line, label=model)
             panel.fill_between(sizes, low, high, color=colour, alpha=0.2, linewidth=0)
         panel.set_xscale("log", base=2)
-        panel.set(yscale="log", xlabel="batch size", title=title)
+        panel.set(yscale="log", xlabel="batch size")
+        panel.set_title(title, pad=28)  # above the legend
         furnish(panel, 2)
     axes[0].set_ylabel("seconds")
     for model, (colour, _, _) in _STYLES.items():

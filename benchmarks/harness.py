@@ -13,7 +13,7 @@ import torch
 import torch_geometric
 from torch import Tensor
 
-from pyg_remul.checks import check_integers
+from pyg_remul.checks import check_choice, check_integers
 
 Case = Callable[[], object]
 
@@ -42,6 +42,8 @@ class Settings:
             threads=self.threads,
             max_batch_size=self.max_batch_size,
         )
+        known = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
+        check_choice("device", self.device.partition(":")[0], known)
 
 
 def measure(cases: Mapping[str, Case], settings: Settings) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import Data
+from torch_geometric.data import Data, HeteroData
 from torch_geometric.nn.inits import reset
 
 from pyg_remul.checks import check_integers
@@ -75,9 +75,10 @@ class NodeModel(nn.Module, ABC):
             reset(child)
 
     def node_inputs(self, data: Data) -> Tensor:
-        """Concatenates the input attributes of the nodes, [N, in_channels].
+        """Concatenates the input attributes of the nodes, [N, in_channels], integers as floats.
 
         Raises:
+            TypeError: If an attribute is no tensor.
             ValueError: If an attribute is missing or has an unfit shape, or if the total width
                 differs from `in_channels`.
         """
@@ -92,7 +93,11 @@ class NodeModel(nn.Module, ABC):
         rows = {name: column.size(0) for name, column in columns.items()}
         if len(set(rows.values())) > 1:
             raise ValueError(f"`inputs` must have one row per node each, got {rows}.")
-        return torch.cat(list(columns.values()), dim=-1)
+        return self.as_floats(torch.cat(list(columns.values()), dim=-1))
+
+    def as_floats(self, value: Tensor) -> Tensor:
+        """Returns integers, such as atomic numbers, in the dtype of the weights; floats as such."""
+        return value if value.is_floating_point() else value.to(next(self.parameters()).dtype)
 
     def _columns(self, data: Data) -> dict[str, Tensor]:
         return {name: attribute(data, name) for name in self.inputs}
@@ -112,10 +117,19 @@ def check_names(parameter: str, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def present(data: Data, name: str) -> Tensor:
-    """Returns an attribute that a model cannot do without."""
-    value: Tensor | None = getattr(data, name, None)
+    """Returns an attribute that a model cannot do without.
+
+    Raises:
+        TypeError: If it is no tensor, or if the graph has several types of nodes.
+        ValueError: If it is missing.
+    """
+    if isinstance(data, HeteroData):
+        raise TypeError("`data` must have nodes of one type, got HeteroData; pass it type by type.")
+    value = getattr(data, name, None)
     if value is None:
         raise ValueError(f"`data.{name}` must be present, got only {sorted(data.keys())}.")
+    if not isinstance(value, Tensor):
+        raise TypeError(f"`data.{name}` must be a tensor, got {type(value).__name__}.")
     return value
 
 
@@ -123,6 +137,7 @@ def attribute(data: Data, name: str) -> Tensor:
     """Returns an attribute as a matrix with one row per node or edge.
 
     Raises:
+        TypeError: If it is no tensor.
         ValueError: If it is missing or has more than two axes.
     """
     value = present(data, name)
@@ -135,8 +150,9 @@ def edge_inputs(data: Data, name: str, edge_dim: int) -> tuple[Tensor, Tensor | 
     """Returns the edges [2, E] and their attributes [E, edge_dim], None for a width of zero.
 
     Raises:
-        ValueError: If either is missing or has an unfit shape, if the width is not `edge_dim`, or
-            if there is not one row per edge.
+        TypeError: If either is no tensor.
+        ValueError: If either is missing, if the edges are no [2, E], if the width is not
+            `edge_dim`, or if there is not one row per edge.
     """
     edge_index = present(data, "edge_index")
     if edge_index.dim() != 2 or edge_index.size(0) != 2:

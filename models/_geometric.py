@@ -45,7 +45,8 @@ class Layout:
         counts: Number of objects of each kind that occurs.
 
     Raises:
-        ValueError: If a term is of another kind.
+        TypeError: If a representation is no string.
+        ValueError: If a term is of another kind or none.
 
     Example:
         >>> layout = Layout("reps", ["scalar", "vector + 2xscalar"], ("scalar", "vector"))
@@ -61,7 +62,8 @@ class Layout:
         self.terms: list[_Term] = []
         self.width = 0
         self.counts: dict[str, int] = {}
-        for multiplicity, kind in (term for rep in reps for term in representation_terms(rep)):
+        terms = (term for rep in reps for term in representation_terms(rep, parameter))
+        for multiplicity, kind in terms:
             if kind not in kinds:
                 raise ValueError(
                     f"`{parameter}` must be made of {', '.join(map(repr, kinds))}, got {kind!r}."
@@ -120,8 +122,8 @@ class GeometricModel(NodeModel):
 
     Raises:
         TypeError: If `inputs` is a single string.
-        ValueError: If a size is not positive, there is no input or one is not declared, or a kind
-            is not understood.
+        ValueError: If a size is not positive, `inputs` is empty, an input is not declared, or a
+            kind is not understood.
     """
 
     def __init__(
@@ -136,9 +138,9 @@ class GeometricModel(NodeModel):
     ) -> None:
         check_integers(dim=dim)
         names = check_names("inputs", inputs)
-        undeclared = [name for name in names if name not in reps]
         if not names:
-            raise ValueError("`inputs` must hold at least one name, got ().")
+            raise ValueError("`inputs` must name at least one attribute, got ().")
+        undeclared = [name for name in names if name not in reps]
         if undeclared:
             raise ValueError(f"`reps` must declare every input, got none for {undeclared}.")
         layout = Layout("reps", [reps[name] for name in names], kinds, dim)

@@ -235,4 +235,6 @@ class GATr(GeometricModel):
 def _check_heads(heads: int, **widths: int) -> None:
     for name, width in widths.items():
         if 2 * width % heads:
-            raise ValueError(f"`heads` must be a divisor of twice `{name}` = {width}, got {heads}.")
+            raise ValueError(
+                f"`heads` must be a divisor of twice `{name}`, {2 * width}, got {heads}."
+            )

@@ -180,12 +180,11 @@ class SE3Transformer(GeometricModel):
             columns.append(mass[edge_index[0]] * mass[edge_index[1]])
         return self.core(x, pos, edge_index, torch.cat(columns, dim=-1))
 
-    @staticmethod
-    def _of_width(data: Data, name: str, width: int) -> Tensor:
+    def _of_width(self, data: Data, name: str, width: int) -> Tensor:
         value = attribute(data, name)
         if value.size(1) != width:
             raise ValueError(f"`data.{name}` must have width {width}, got {value.size(1)}.")
-        return value
+        return self.as_floats(value)
 
     def _read(self, x: Tensor, pos: Tensor) -> Features:
         objects = self.layout.split(x)

@@ -34,8 +34,8 @@ from pyg_remul.tables import markdown_table
 __all__ = ["main"]
 
 _INTERRUPTED = (
-    "\npyg-remul: interrupted; train goes on from its last validation by --resume, demo and "
-    "simulate by the same command"
+    "\npyg-remul: interrupted; train goes on from its last validation by --resume, demo, "
+    "simulate and bench complexity by the same command"
 )
 
 

@@ -217,23 +217,23 @@ _TERM = re.compile(
 )
 
 
-def _parse_term(term: str, whole: str) -> tuple[int, Representation]:
+def _parse_term(term: str, whole: str, parameter: str) -> tuple[int, Representation]:
     match = _TERM.fullmatch(term.strip())
     if match is None or not (match["kind"] is None or match["kind"] in _KINDS):
         raise ValueError(
-            f"`reps` must hold one of {', '.join(map(repr, _KINDS))}, an irrep such as '1o', or a "
-            f"sum such as '2xscalar + point + vector', got '{whole}'."
+            f"`{parameter}` must hold one of {', '.join(map(repr, _KINDS))}, an irrep such as "
+            f"'1o', or a sum such as '2xscalar + point + vector', got '{whole}'."
         )
     mul = int(match["mul"] or 1)
     if mul < 1:
-        raise ValueError(f"`reps` must have multiplicities of at least 1, got '{whole}'.")
+        raise ValueError(f"`{parameter}` must have multiplicities of at least 1, got '{whole}'.")
     if match["kind"]:
         return mul, _KINDS[match["kind"]]
     return mul, _Irrep(int(match["degree"]), 1 if match["parity"] == "e" else -1)
 
 
 @lru_cache(maxsize=256)
-def parse_representation(text: str) -> Representation:
+def parse_representation(text: str, parameter: str = "reps") -> Representation:
     r"""Reads a representation.
 
     ============== ================ ==============================================================
@@ -253,6 +253,7 @@ def parse_representation(text: str) -> Representation:
 
     Args:
         text: The description, such as ``"vector"`` or ``"scalar + point + vector"``.
+        parameter: Name of the parameter that gave it, for the error messages.
 
     Returns:
         The representation. ``str`` of it gives its normal form.
@@ -268,24 +269,25 @@ def parse_representation(text: str) -> Representation:
         34
     """
     if not isinstance(text, str):
-        raise TypeError(f"`reps` must hold strings, got {text!r}.")
-    terms = tuple(_parse_term(term, text) for term in text.split("+"))
+        raise TypeError(f"`{parameter}` must hold strings, got {text!r}.")
+    terms = tuple(_parse_term(term, text, parameter) for term in text.split("+"))
     if len(terms) == 1 and terms[0][0] == 1:
         return terms[0][1]
     return _Sum(terms)
 
 
-def representation_terms(text: str) -> tuple[tuple[int, str], ...]:
+def representation_terms(text: str, parameter: str = "reps") -> tuple[tuple[int, str], ...]:
     """Returns the multiplicity and the kind of every term of a representation.
 
     Args:
         text: The description, as for :func:`parse_representation`.
+        parameter: As there.
 
     Example:
         >>> representation_terms("2xscalar + point")
         ((2, 'scalar'), (1, 'point'))
     """
-    representation = parse_representation(text)
+    representation = parse_representation(text, parameter)
     if isinstance(representation, _Sum):
         return tuple((mul, str(base)) for mul, base in representation.terms)
     return ((1, str(representation)),)

@@ -296,8 +296,8 @@ def test_interruption_says_how_to_go_on(monkeypatch, capsys):
     with pytest.raises(SystemExit, match=r"^130$"):
         main(["train"])
     assert capsys.readouterr().err == (
-        "\npyg-remul: interrupted; train goes on from its last validation by --resume, demo and "
-        "simulate by the same command\n"
+        "\npyg-remul: interrupted; train goes on from its last validation by --resume, demo, "
+        "simulate and bench complexity by the same command\n"
     )
 
 

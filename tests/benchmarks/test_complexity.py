@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from pyg_remul.benchmarks import complexity
+from pyg_remul.benchmarks import complexity, complexity_figure
 from pyg_remul.benchmarks.complexity import Cell, format_table, make_batch, measure, read, write
 from pyg_remul.benchmarks.complexity_figure import plot_complexity
 from pyg_remul.benchmarks.harness import Settings
@@ -163,6 +163,16 @@ def test_table_and_figure_are_written(measured, settings, capsys):
     table = (settings.out / "complexity.md").read_text()
     assert table.strip() in capsys.readouterr().out
     assert (settings.out / "complexity.png").stat().st_size > 10_000
+
+
+def test_titles_stand_clear_of_the_legends(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(complexity_figure, "save_figure", lambda figure, _: figures.append(figure))
+    plot_complexity(MEASURED, tmp_path / "figure.png")
+    figures[0].canvas.draw()
+    for axes in figures[0].axes:
+        legend = axes.get_legend().get_window_extent()
+        assert not legend.overlaps(axes.title.get_window_extent())
 
 
 def test_figure_is_drawn_of_an_unfinished_measurement(tmp_path):

@@ -35,3 +35,9 @@ def test_ratio_is_taken_round_by_round(capsys):
 def test_setting_below_one_is_refused(name):
     with pytest.raises(ValueError, match=rf"`{name}` must be positive, got 0\."):
         Settings(**{name: 0})
+
+
+def test_device_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match=r"`device` must be one of 'cpu', got 'cuda'\."):
+        Settings(device="cuda:1")

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch_geometric.data import Batch
+from torch_geometric.data import Batch, HeteroData
 
 from pyg_remul import GroupElement
 from pyg_remul.models import (
@@ -588,6 +588,19 @@ def test_one_dimensional_attribute_counts_as_one_column(case, make_graph):
     assert torch.equal(model(data), model(column))
 
 
+@over([case for case in CASES if case.declared])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+def test_integers_are_read_as_floats(case, dtype, make_graph):
+    model, data = case.build().to(dtype), make_graph(dtype=dtype)
+    floats, integers = data.clone(), data.clone()
+    for name in {*model.inputs, "mass", "pos"}:
+        integers[name] = data[name].mul(10).long()
+        floats[name] = integers[name].to(dtype)
+    out = model(integers)
+    assert out.dtype == dtype
+    assert torch.equal(out, model(floats))
+
+
 @pytest.mark.parametrize(
     ("model", "text"),
     [
@@ -684,13 +697,28 @@ def test_missing_edge_index_is_named(case, make_graph):
 
 
 @over([case for case in CASES if case.reads_edges])
-def test_transposed_edge_index_is_refused(case, make_graph):
+@pytest.mark.parametrize("turn", [torch.t, torch.flatten], ids=["transposed", "flat"])
+def test_edge_index_of_another_shape_is_refused(case, turn, make_graph):
     model, data = case.build().double(), make_graph()
-    data.edge_index = data.edge_index.T
-    with pytest.raises(
-        ValueError, match=r"`data\.edge_index` must have shape \[2, E\], got \[20, 2\]"
-    ):
+    data.edge_index = turn(data.edge_index)
+    with pytest.raises(ValueError, match=r"`data\.edge_index` must have shape \[2, E\], got \["):
         model(data)
+
+
+@every_case
+def test_array_of_numpy_is_refused(case, make_graph):
+    model, data = case.build().double(), make_graph()
+    name = model.inputs[-1]
+    data[name] = data[name].numpy()
+    with pytest.raises(TypeError, match=rf"`data\.{name}` must be a tensor, got ndarray\."):
+        model(data)
+
+
+@every_case
+def test_graph_with_types_of_nodes_is_refused(case, make_graph):
+    data = HeteroData(atom=dict(make_graph()))
+    with pytest.raises(TypeError, match="`data` must have nodes of one type, got HeteroData"):
+        case.build()(data)
 
 
 over_readers_of_edge_attributes = pytest.mark.parametrize(

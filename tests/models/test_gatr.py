@@ -199,7 +199,7 @@ def test_model_can_be_copied_after_a_pass(duplicate):
 
 @pytest.mark.parametrize("name", ["hidden_channels", "hidden_scalars"])
 def test_heads_that_do_not_divide_the_channels_are_refused(name):
-    expected = rf"`heads` must be a divisor of twice `{name}` = 9, got 4\."
+    expected = rf"`heads` must be a divisor of twice `{name}`, 18, got 4\."
     with pytest.raises(ValueError, match=expected):
         small(heads=4, **{name: 9})
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 from hypothesis import given
@@ -50,8 +52,21 @@ def test_kind_that_is_not_understood_is_refused():
         Echo(out_rep="tensor")
 
 
-def test_model_without_inputs_is_refused():
-    with pytest.raises(ValueError, match=r"`inputs` must hold at least one name, got \(\)\."):
+@pytest.mark.parametrize("text", ["vectr", "", "2*vector"], ids=["typo", "empty", "asterisk"])
+def test_output_that_cannot_be_read_is_told_by_its_parameter(text):
+    with pytest.raises(
+        ValueError, match=rf"`out_rep` must hold one of .*, got '{re.escape(text)}'"
+    ):
+        Echo(out_rep=text)
+
+
+def test_output_that_is_no_string_is_told_by_its_parameter():
+    with pytest.raises(TypeError, match=r"`out_rep` must hold strings, got None\."):
+        Echo(out_rep=None)
+
+
+def test_no_inputs_are_refused():
+    with pytest.raises(ValueError, match=r"`inputs` must name at least one attribute, got \(\)\."):
         Echo(inputs=())
 
 

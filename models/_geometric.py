@@ -152,6 +152,14 @@ class GeometricModel(NodeModel):
         self.out_rep = out_rep
         self._widths = {name: Layout("reps", [reps[name]], kinds, dim).width for name in names}
 
+    def _counts_beside_position(self) -> dict[str, int]:
+        """Number of objects of each kind in the inputs without the first point, the position."""
+        counts = dict(self.layout.counts)
+        if "point" not in counts:
+            raise ValueError(f"`inputs` must hold a point, the position, got {self.reps}.")
+        counts["point"] -= 1
+        return counts
+
     def _columns(self, data: Data) -> dict[str, Tensor]:
         columns = super()._columns(data)
         for name, value in columns.items():

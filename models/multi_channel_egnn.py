@@ -179,10 +179,8 @@ class MultiChannelEGNN(GeometricModel):
         return torch.cat(parts, dim=-1)
 
     def _count_vectors(self) -> int:
-        points = self.layout.counts.get("point", 0)
-        if points == 0:
-            raise ValueError(f"`inputs` must hold a point, the position, got {self.reps}.")
-        return points - 1 + self.layout.counts.get("vector", 0)
+        counts = self._counts_beside_position()
+        return counts["point"] + counts.get("vector", 0)
 
     def _count_invariants(self, num_vectors: int) -> int:
         pairs = num_vectors * (num_vectors - 1) // 2 if self.inner_products else 0

@@ -13,7 +13,7 @@ from torch_geometric.data import Data
 from pyg_remul.checks import check_integers
 from pyg_remul.models._base import Symmetry, attribute, edge_inputs
 from pyg_remul.models._fibers import Features
-from pyg_remul.models._geometric import GeometricModel, Layout
+from pyg_remul.models._geometric import GeometricModel
 from pyg_remul.models._kernel_basis import MAX_DEGREES, EquivariantKernels
 from pyg_remul.models._lengths import direction_and_length
 from pyg_remul.models._se3_layers import Edges, NormNonlinearity, SE3AttentionLayer
@@ -64,17 +64,17 @@ class SE3Transformer(GeometricModel):
         edge_dim: Width D of the edge attributes to read; with 0 none are read.
         edge_attr: Name of the edge attribute to read.
         mass: Name of the masses, or None for edges without their product.
-        inputs: Names of the node attributes to read, other than `position`.
+        inputs: Names of the node attributes to read, a point and another object among them. The
+            first point is the position.
         reps: Their representations: scalars, vectors, pseudovectors, points, which are taken
-            relative to `position`, irreps such as ``"2e"``, and sums.
-        position: Name of the positions.
+            relative to the position, irreps such as ``"2e"``, and sums.
         out_rep: Representation of the output, of the same kinds; a point is the position plus a
             vector.
 
     Raises:
         TypeError: If `inputs` is a single string.
-        ValueError: If a size is out of its range, `inputs` holds `position`, an input
-            is not declared, or a representation is of another kind or of too high a degree.
+        ValueError: If a size is out of its range, `inputs` holds no position or nothing else, an
+            input is not declared, or a representation is of another kind or of too high a degree.
 
     Example:
         >>> model = SE3Transformer(num_layers=1, num_degrees=2, mass=None)
@@ -96,19 +96,23 @@ class SE3Transformer(GeometricModel):
         edge_dim: int = 0,
         edge_attr: str = "edge_attr",
         mass: str | None = "mass",
-        inputs: Sequence[str] = ("vel",),
+        inputs: Sequence[str] = ("pos", "vel"),
         reps: Mapping[str, str] = _REPS,
-        position: str = "pos",
         out_rep: str = "point",
     ) -> None:
         check_integers(num_degrees=num_degrees, heads=heads, div=div)
         check_integers("not negative", edge_dim=edge_dim)
         if num_degrees > MAX_DEGREES:
             raise ValueError(f"`num_degrees` must be at most {MAX_DEGREES}, got {num_degrees}.")
-        kinds = [kind for kind, degree in _DEGREES.items() if degree < num_degrees]
+        kinds = [k for k, degree in _DEGREES.items() if degree < num_degrees or k == "point"]
         super().__init__(hidden_channels, num_layers, inputs, reps, out_rep, kinds)
-        if position in self.inputs:
-            raise ValueError(f"`inputs` must not hold the `position`, got {self.inputs}.")
+        self._counts = self._counts_beside_position()
+        if not any(self._counts.values()):
+            raise ValueError(f"`inputs` must hold more than the position, got {self.reps}.")
+        if num_degrees == 1 and (self._counts["point"] or "point" in self.out_layout.counts):
+            raise ValueError(
+                "`num_degrees` must be at least 2 for points other than the position, got 1."
+            )
         if hidden_channels % (div * heads):
             raise ValueError(
                 f"`hidden_channels` must be a multiple of `div` * `heads` = {div * heads}, got "
@@ -118,39 +122,42 @@ class SE3Transformer(GeometricModel):
         self.edge_dim = edge_dim
         self.edge_attr = edge_attr
         self.mass = mass
-        self.position = position
         self._build_layers(edge_dim + (mass is not None) + 1, div, heads)
 
     def _build_layers(self, edge_channels: int, div: int, heads: int) -> None:
         hidden = dict.fromkeys(range(self.num_degrees), self.hidden_channels)
-        inputs = [_fiber(self.layout), *[hidden] * (self.num_layers - 1)]
+        inputs = [_fiber(self._counts), *[hidden] * (self.num_layers - 1)]
         self.kernels = EquivariantKernels(self.num_degrees)
         self.layers = nn.ModuleList(
             SE3AttentionLayer(fiber, hidden, edge_channels, div=div, heads=heads)
             for fiber in inputs
         )
         self.norms = nn.ModuleList(NormNonlinearity(hidden) for _ in inputs)
-        outputs = {degree: max(2, count) for degree, count in _fiber(self.out_layout).items()}
+        outputs = {
+            degree: max(2, count) for degree, count in _fiber(self.out_layout.counts).items()
+        }
         self.last = SE3AttentionLayer(hidden, outputs, edge_channels, attentive=True)
 
-    def core(self, x: Tensor, pos: Tensor, edge_index: Tensor, edge_scalars: Tensor) -> Tensor:
+    def core(self, x: Tensor, edge_index: Tensor, edge_scalars: Tensor) -> Tensor:
         """Returns the outputs of all nodes.
 
         Args:
             x: Inputs of the nodes, shape [N, in_channels].
-            pos: Positions of the nodes, shape [N, 3].
             edge_index: Edges from its first row to its second, shape [2, E].
             edge_scalars: Invariants of the edges but the distance, shape [E, D], D possibly 0.
 
         Returns:
             Shape [N, out_channels].
         """
+        objects = self.layout.split(x)
+        pos = objects["point"][:, 0]
+        objects["point"] = objects["point"][:, 1:] - pos.unsqueeze(1)
         source, target = edge_index[0], edge_index[1]
         difference = pos.index_select(0, target) - pos.index_select(0, source)
         direction, length = direction_and_length(difference)
         invariants = torch.cat([edge_scalars, length], dim=-1)
         edges = Edges(source, target, difference, invariants, self.kernels(direction))
-        features = self._read(x, pos)
+        features = self._read(objects)
         for layer, norm in zip(self.layers, self.norms, strict=True):
             features = norm(layer(features, edges))
         return self._write(self.last(features, edges), pos)
@@ -167,32 +174,29 @@ class SE3Transformer(GeometricModel):
         Raises:
             ValueError: If an attribute is missing or does not fit.
         """
-        x, pos = self.node_inputs(data), self._of_width(data, self.position, 3)
-        mass = None if self.mass is None else self._of_width(data, self.mass, 1)
-        rows = {self.position: len(pos)} | dict.fromkeys(self.inputs, len(x))
-        if mass is not None:
-            rows[str(self.mass)] = len(mass)
-        if len(set(rows.values())) > 1:
-            raise ValueError(f"`inputs` must have one row per node each, got {rows}.")
+        x = self.node_inputs(data)
         edge_index, edge_attr = edge_inputs(data, self.edge_attr, self.edge_dim)
-        columns = [pos.new_empty(edge_index.size(1), 0) if edge_attr is None else edge_attr]
-        if mass is not None:
+        columns = [x.new_empty(edge_index.size(1), 0) if edge_attr is None else edge_attr]
+        if self.mass is not None:
+            mass = self._masses(data, self.mass, len(x))
             columns.append(mass[edge_index[0]] * mass[edge_index[1]])
-        return self.core(x, pos, edge_index, torch.cat(columns, dim=-1))
+        return self.core(x, edge_index, torch.cat(columns, dim=-1))
 
-    def _of_width(self, data: Data, name: str, width: int) -> Tensor:
-        value = attribute(data, name)
-        if value.size(1) != width:
-            raise ValueError(f"`data.{name}` must have width {width}, got {value.size(1)}.")
-        return self.as_floats(value)
+    def _masses(self, data: Data, name: str, num_nodes: int) -> Tensor:
+        mass = attribute(data, name)
+        if mass.shape != (num_nodes, 1):
+            raise ValueError(
+                f"`data.{name}` must have shape [{num_nodes}] or [{num_nodes}, 1], one mass per "
+                f"node, got {list(mass.shape)}."
+            )
+        return self.as_floats(mass)
 
-    def _read(self, x: Tensor, pos: Tensor) -> Features:
-        objects = self.layout.split(x)
-        if "point" in objects:
-            objects["point"] = objects["point"] - pos.unsqueeze(1)
-        parts: dict[int, list[Tensor]] = {degree: [] for degree in _fiber(self.layout)}
+    def _read(self, objects: dict[str, Tensor]) -> Features:
+        fiber = _fiber(self._counts)
+        parts: dict[int, list[Tensor]] = {degree: [] for degree in fiber}
         for kind, value in objects.items():
-            parts[_DEGREES[kind]].append(value)
+            if self._counts[kind]:
+                parts[_DEGREES[kind]].append(value)
         return {degree: torch.cat(values, dim=1).mT for degree, values in parts.items()}
 
     def _write(self, features: Features, pos: Tensor) -> Tensor:
@@ -209,9 +213,10 @@ class SE3Transformer(GeometricModel):
         return f"{super().__repr__()[:-1]}, num_degrees={self.num_degrees})"
 
 
-def _fiber(layout: Layout) -> dict[int, int]:
+def _fiber(counts: Mapping[str, int]) -> dict[int, int]:
     """Number of objects of each degree, in ascending order of degrees."""
-    counts: dict[int, int] = {}
-    for kind, count in layout.counts.items():
-        counts[_DEGREES[kind]] = counts.get(_DEGREES[kind], 0) + count
-    return dict(sorted(counts.items()))
+    fiber: dict[int, int] = {}
+    for kind, count in counts.items():
+        if count:
+            fiber[_DEGREES[kind]] = fiber.get(_DEGREES[kind], 0) + count
+    return dict(sorted(fiber.items()))

@@ -119,7 +119,10 @@ def _build_by_kind(config: TrainConfig, data: TaskData, graph: Data) -> nn.Modul
     prior: _Options = {} if config.prior is None else {penalty: config.prior}
     match config.model:
         case "se3":
-            options |= {"inputs": ("vel",), "mass": "mass" if "mass" in data.scalars else None}
+            options |= {
+                "inputs": ("pos", "vel"),
+                "mass": "mass" if "mass" in data.scalars else None,
+            }
             return SE3Transformer(
                 edge_dim=data.edge_dim,
                 num_degrees=config.num_degrees,

@@ -612,7 +612,7 @@ def test_integers_are_read_as_floats(case, dtype, make_graph):
             GraphTransformer(7, 8, num_layers=1, heads=2),
             "GraphTransformer(7, 8, 3, num_layers=1, heads=2)",
         ),
-        (SE3Transformer(), "SE3Transformer(3, 8, 3, num_layers=4, num_degrees=4)"),
+        (SE3Transformer(), "SE3Transformer(6, 8, 3, num_layers=4, num_degrees=4)"),
         (GATr(num_layers=1), "GATr(7, 16, 3, num_layers=1, hidden_scalars=128, heads=8)"),
         (EMLP(2, 16), "EMLP(6, 16, 3, num_layers=3, num_nodes=2, group='SO3')"),
     ],

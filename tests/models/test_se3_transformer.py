@@ -102,8 +102,7 @@ def test_output_is_what_it_was(make_graph):
     ],
 )
 def test_output_turns_as_declared(out_rep, make_rich_graph):
-    inputs = tuple(name for name in REPS if name != "pos")
-    model = small(inputs=inputs, reps=REPS, out_rep=out_rep)
+    model = small(inputs=tuple(REPS), reps=REPS, out_rep=out_rep)
     batch = Batch.from_data_list([make_rich_graph(size, seed=size) for size in (3, 5)])
     batch.y = torch.zeros_like(model(batch))
     reps = {**REPS, "y": out_rep, "edge_attr": "scalar", "force": "vector", "charge": "scalar"}
@@ -129,8 +128,8 @@ def test_point_is_the_position_plus_the_first_vector(make_graph):
 
 def test_points_are_read_relative_to_the_position(make_rich_graph):
     reps = {"pos": "point", "other": "2xpoint"}
-    points, data = small(inputs=("other",), reps=reps), make_rich_graph()
-    vectors = small(inputs=("other",), reps={"other": "2xvector"})
+    points, data = small(inputs=("pos", "other"), reps=reps), make_rich_graph()
+    vectors = small(inputs=("pos", "other"), reps=reps | {"other": "2xvector"})
     vectors.load_state_dict(points.state_dict())
     relative = data.clone()
     relative.other = data.other - data.pos.repeat(1, 2)
@@ -139,8 +138,7 @@ def test_points_are_read_relative_to_the_position(make_rich_graph):
 
 @pytest.mark.parametrize("name", ["vel", "mass", "spin", "strain", "other"])
 def test_every_kind_of_input_matters(name, make_rich_graph):
-    inputs = tuple(name for name in REPS if name != "pos")
-    model, data = small(inputs=inputs, reps=REPS, mass=None), make_rich_graph()
+    model, data = small(inputs=tuple(REPS), reps=REPS, mass=None), make_rich_graph()
     changed = data.clone()
     changed[name] = data[name] + 1
     assert (model(changed) - model(data)).abs().max() > 1e-6
@@ -150,8 +148,8 @@ def test_representations_of_a_dataset_will_do(make_graph):
     assert small(reps=REPS | {"y": "tensor"})(make_graph()).shape == (5, 3)
 
 
-def test_positions_are_read_by_their_name(make_graph):
-    model, data = small(position="x"), make_graph()
+def test_first_point_is_the_position(make_graph):
+    model, data = small(inputs=("vel", "x"), reps={"vel": "vector", "x": "point"}), make_graph()
     expected = small()
     expected.load_state_dict(model.state_dict())
     renamed = data.clone()
@@ -276,12 +274,14 @@ def test_half_precision_stays_close_to_single(make_graph):
         ({"hidden_channels": 6}, r"`hidden_channels` must be a multiple .* = 4, got 6\."),
         ({"div": 1, "heads": 3}, r"`hidden_channels` must be a multiple .* = 3, got 8\."),
         ({"edge_dim": -1}, r"`edge_dim` must not be negative, got -1\."),
-        (
-            {"inputs": ("pos", "vel")},
-            r"`inputs` must not hold the `position`, got \('pos', 'vel'\)",
-        ),
+        ({"inputs": ("vel",)}, r"`inputs` must hold a point, the position, got {'vel': 'vector'}"),
+        ({"inputs": ("pos",)}, r"`inputs` must hold more than the position, got {'pos': 'point'}"),
         ({"inputs": ("w",)}, r"`reps` must declare every input, got none for \['w'\]\."),
-        ({"num_degrees": 1}, r"`reps` must be made of 'scalar', '0e', '0o', got 'vector'\."),
+        ({"num_degrees": 1}, r"`reps` must be made of 'scalar', 'point', '0e', .* 'vector'\."),
+        (
+            {"num_degrees": 1, "inputs": ("pos", "z"), "reps": {"pos": "point", "z": "scalar"}},
+            r"`num_degrees` must be at least 2 for points other than the position, got 1\.",
+        ),
         ({"out_rep": "4e"}, r"`out_rep` must be made of .*'3o', got '4e'\."),
         ({"out_rep": "tensor"}, r"`out_rep` must be made of .*, got 'tensor'\."),
     ],
@@ -295,9 +295,9 @@ def test_option_out_of_its_range_is_refused(options, message):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("pos", torch.ones(5, 2), r"`data\.pos` must have width 3, got 2\."),
-        ("mass", torch.ones(5, 2), r"`data\.mass` must have width 1, got 2\."),
-        ("mass", torch.ones(4, 1), r"`inputs` must have one row per node each, .*'mass': 4"),
+        ("pos", torch.ones(5, 2), r"`data\.pos` must have width 3 .*, got 2\."),
+        ("mass", torch.ones(5, 2), r"`data\.mass` must have shape \[5\] .*, got \[5, 2\]\."),
+        ("mass", torch.ones(4, 1), r"`data\.mass` must have shape \[5\] .*, got \[4, 1\]\."),
         ("pos", torch.ones(4, 3), r"`inputs` must have one row per node each, .*'pos': 4"),
     ],
     ids=["positions", "masses", "rows-of-masses", "rows-of-positions"],

@@ -97,9 +97,8 @@ class TrainConfig:
     task: Task
     """The data: simulated N-body systems, or motion capture of running."""
     preset: PresetName = "small"
-    """Where the sizes came from: `small` trains in minutes on a CPU, `paper` is the published
-    protocol of the task; the name of a task takes the published model of that task. It only records
-    this."""
+    """Which sizes the other options start from: `small` trains in minutes on a CPU, `paper` is the
+    published protocol of the task, the name of a task its published model on this one."""
     model: ModelName = "transformer"
     """The architecture; `mlp`, `emlp`, `rpp` and `per` take graphs of one size and order only, such
     as motion capture."""
@@ -131,8 +130,8 @@ class TrainConfig:
     num_degrees: int = 4
     """Degrees of the hidden irreps, 0 to one less than this (se3)."""
     prior: float | None = None
-    """Weight of the model's own penalty (gatr, per; rpp on its unconstrained weights), which is
-    added to every method's loss; the model's default if None."""
+    """Weight of the model's own penalty (gatr, per; rpp on its unconstrained weights, not biases),
+    which is added to every method's loss; the model's default if None."""
     steps: int = 1500
     """Optimiser steps."""
     batch_size: int = 64

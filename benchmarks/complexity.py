@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import multiprocessing
-import platform
 import resource
 import time
 from collections.abc import Callable, Sequence
@@ -27,7 +26,7 @@ from torch_geometric.data import Batch, Data
 from tqdm import tqdm
 
 from pyg_remul.benchmarks.complexity_figure import plot_complexity
-from pyg_remul.benchmarks.harness import Settings
+from pyg_remul.benchmarks.harness import Settings, clock, describe_machine
 from pyg_remul.files import write_text
 from pyg_remul.models import GATr, GraphTransformer
 from pyg_remul.tables import markdown_table
@@ -85,10 +84,8 @@ def main(settings: Settings) -> None:
 
 def describe(settings: Settings) -> str:
     """The machine and the options on which the figures depend."""
-    cuda = settings.device.startswith("cuda")
-    device = torch.cuda.get_device_name() if cuda else f"CPU ({platform.machine()})"
     return (
-        f"PyTorch {torch.__version__}; {device}, {settings.threads} thread(s); up to "
+        f"PyTorch {torch.__version__}; {describe_machine(settings)}; up to "
         f"{settings.rounds} rounds or {SECONDS:.0f} s after {settings.warm_up} to warm up"
     )
 
@@ -124,7 +121,8 @@ def measure(cell: Cell, settings: Settings) -> Cell:
     """
     torch.set_num_threads(settings.threads)
     torch.manual_seed(0)
-    limit_memory()
+    if settings.device == "cpu":
+        limit_memory()
     model = MODELS[cell.model]().to(settings.device)
     batch = make_batch(cell.batch_size).to(settings.device)
     try:
@@ -170,13 +168,6 @@ def run_once(model: nn.Module, batch: Batch, device: str) -> list[float]:
     with torch.no_grad():
         model(batch)
     return [forward - start, backward - forward, clock(device) - backward]
-
-
-def clock(device: str) -> float:
-    """Seconds, when all work so far is done."""
-    if device.startswith("cuda"):
-        torch.cuda.synchronize()
-    return time.perf_counter()
 
 
 def limit_memory() -> None:

@@ -59,15 +59,12 @@ def measure(cases: Mapping[str, Case], settings: Settings) -> dict[str, Tensor]:
     Returns:
         The seconds of a run in every round, shape ``[rounds]``.
     """
-    synchronize = torch.cuda.synchronize if settings.device.startswith("cuda") else _nothing
 
     def turn(case: Case, repeats: int) -> float:
-        synchronize()
-        start = time.perf_counter()
+        start = clock(settings.device)
         for _ in range(repeats):
             case()
-        synchronize()
-        return (time.perf_counter() - start) / repeats
+        return (clock(settings.device) - start) / repeats
 
     repeats: dict[str, int] = {}
     for name, case in cases.items():
@@ -80,13 +77,25 @@ def measure(cases: Mapping[str, Case], settings: Settings) -> dict[str, Tensor]:
     return {name: torch.tensor(values) for name, values in seconds.items()}
 
 
+def clock(device: str) -> float:
+    """Seconds, when all work on the device so far is done."""
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def describe_machine(settings: Settings) -> str:
+    """The name of the GPU or the kind of the processor, and the number of threads."""
+    cuda = settings.device.startswith("cuda")
+    name = torch.cuda.get_device_name(settings.device) if cuda else f"CPU ({platform.machine()})"
+    return f"{name}, {settings.threads} thread(s)"
+
+
 def print_setting(settings: Settings) -> None:
     """Prints versions, device and number of threads."""
-    cuda = settings.device.startswith("cuda")
-    device = torch.cuda.get_device_name() if cuda else f"CPU ({platform.machine()})"
     print(
         f"Python {platform.python_version()}, PyTorch {torch.__version__}, "
-        f"PyG {torch_geometric.__version__}; {device}, {torch.get_num_threads()} thread(s); "
+        f"PyG {torch_geometric.__version__}; {describe_machine(settings)}; "
         f"{settings.rounds} rounds in turns after {settings.warm_up} to warm up\n"
     )
 
@@ -103,7 +112,3 @@ def print_table(title: str, seconds: Mapping[str, Tensor], reference: str) -> No
         ratio = float((values / seconds[reference]).median())
         print(f"{name:<48}{median:>10.2f}{low:>9.2f}{high:>9.2f}{ratio:>9.2f}")
     print()
-
-
-def _nothing() -> None:
-    """There is nothing to wait for on a CPU."""

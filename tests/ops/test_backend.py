@@ -29,7 +29,7 @@ def test_inner_choice_gives_way_to_the_outer_one_after_an_error(monkeypatch):
 
 
 def test_unknown_backend_is_refused():
-    with pytest.raises(ValueError, match="`backend` must be one of 'triton'.*got 'cuda'"):
+    with pytest.raises(ValueError, match=r"`backend` must be one of 'triton'.*got 'cuda'"):
         use_backend("cuda").__enter__()
 
 
@@ -42,14 +42,14 @@ def test_backend_that_is_not_installed_is_refused(monkeypatch):
 def test_triton_refuses_the_cpu_outside_its_interpreter(monkeypatch):
     monkeypatch.setitem(backends._INSTALLED, "triton", True)
     monkeypatch.setattr(backends, "_INTERPRETED", False)
-    with use_backend("triton"), pytest.raises(ValueError, match="got torch.float32 on cpu"):
+    with use_backend("triton"), pytest.raises(ValueError, match=r"got torch\.float32 on cpu"):
         select_backend(torch.ones(1))
 
 
 def test_triton_refuses_double_precision(monkeypatch):
     monkeypatch.setitem(backends._INSTALLED, "triton", True)
     monkeypatch.setattr(backends, "_INTERPRETED", True)
-    with use_backend("triton"), pytest.raises(ValueError, match="got torch.float64"):
+    with use_backend("triton"), pytest.raises(ValueError, match=r"got torch\.float64"):
         select_backend(torch.ones(1, dtype=torch.float64))
 
 

@@ -1,8 +1,8 @@
-"""A Transformer on flat rows with attention within graphs, against padding to the largest graph."""
+"""Transformers on flat rows with attention within graphs, against padding to the largest graph."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
 import torch
@@ -12,7 +12,7 @@ from torch_geometric.data import Batch, Data
 from torch_geometric.utils import to_dense_batch
 
 from pyg_remul.benchmarks.harness import Case, Settings, measure, print_setting, print_table
-from pyg_remul.models import GraphTransformer
+from pyg_remul.models import GATr, GraphTransformer
 from pyg_remul.models.graph_transformer import TransformerBlock
 
 NUM_GRAPHS = 64
@@ -79,8 +79,25 @@ def main(settings: Settings) -> None:
             padded = PaddedTransformer(model)
             torch.testing.assert_close(padded(batch), model(batch), rtol=1e-3, atol=1e-4)
             cases = {"flat rows": step(model, batch), "all padded": step(padded, batch)}
-            title = f"{name} channels, {NUM_GRAPHS} graphs of {kind} nodes: forward and backward"
-            print_table(title, measure(cases, settings), "all padded")
+            compare(
+                f"GraphTransformer, {name}: {NUM_GRAPHS} graphs of {kind} nodes", cases, settings
+            )
+    compare_gatr(settings)
+
+
+def compare_gatr(settings: Settings) -> None:
+    """The same for GATr, where graphs that all have the largest size stand for padded ones."""
+    gatr, sizes = GATr().to(settings.device), SIZES["5 to 31"].tolist()
+    batches = {"flat rows": sizes, "all padded": [max(sizes)] * NUM_GRAPHS}
+    cases = {
+        name: step(gatr, make_batch(sizes).to(settings.device)) for name, sizes in batches.items()
+    }
+    compare(f"GATr, 10 blocks: {NUM_GRAPHS} graphs of 5 to 31 nodes", cases, settings)
+
+
+def compare(title: str, cases: Mapping[str, Case], settings: Settings) -> None:
+    """Measures and prints."""
+    print_table(f"{title}, forward and backward", measure(cases, settings), "all padded")
 
 
 def step(model: nn.Module, batch: Batch) -> Case:

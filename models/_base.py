@@ -92,7 +92,8 @@ class NodeModel(nn.Module, ABC):
                 f"got {self.in_channels}."
             )
         rows = {name: column.size(0) for name, column in columns.items()}
-        if any(num_rows != rows[self.inputs[0]] for num_rows in rows.values()):
+        num_nodes, *others = rows.values()
+        if any(other != num_nodes for other in others):
             raise ValueError(f"`inputs` must have one row per node each, got {rows}.")
         return self.as_floats(torch.cat(list(columns.values()), dim=-1))
 

@@ -59,9 +59,7 @@ def ragged_attention(query: Tensor, key: Tensor, value: Tensor, layout: RaggedLa
     """
     _check_shapes(query, key, value, layout)
     query, key, value = (_autocast(x) for x in (query, key, value))
-    if _prefers_products(query, layout):
-        return _plain_attention(query, key, value, layout)
-    if torch._C._are_functorch_transforms_active():
+    if _prefers_products(query, layout) or torch._C._are_functorch_transforms_active():
         return _plain_attention(query, key, value, layout)
     if torch.compiler.is_compiling() or not torch.is_grad_enabled():
         return _fused_attention(query, key, value, layout)

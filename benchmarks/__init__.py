@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 __all__ = ["BenchmarkName"]
 
 BenchmarkName: TypeAlias = Literal[
+    "attention",
     "complexity",
     "gatr",
     "loader",

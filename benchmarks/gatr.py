@@ -14,6 +14,7 @@ from pyg_remul.benchmarks.harness import Case, Settings, measure, print_setting,
 from pyg_remul.models import GATr, GraphTransformer, _gatr_layers
 from pyg_remul.models._equivariant_linear import EquiLinear
 from pyg_remul.models._projective_algebra import GRADES, product_terms
+from pyg_remul.ops import RaggedLayout
 
 NUM_GRAPHS, NUM_NODES, NUM_BLOCKS = 128, 20, 12
 
@@ -64,19 +65,20 @@ def dense_tables(device: str) -> Iterator[None]:
 def main(settings: Settings) -> None:
     """Times inference, and forward with backward passes."""
     device = settings.device
-    x = torch.randn(NUM_GRAPHS, NUM_NODES, 7, device=device)
+    x = torch.randn(NUM_GRAPHS * NUM_NODES, 7, device=device)
+    graphs = RaggedLayout([NUM_NODES] * NUM_GRAPHS, device)
     gatr = GATr(num_layers=NUM_BLOCKS).to(device)
     transformer = GraphTransformer(hidden_channels=168, num_layers=NUM_BLOCKS).to(device)
 
     def gatr_pass() -> Tensor:
-        return gatr.core(x)[0]
+        return gatr.core(x, graphs)[0]
 
     def dense_pass() -> Tensor:
         with dense_tables(device):
-            return gatr.core(x)[0]
+            return gatr.core(x, graphs)[0]
 
     def transformer_pass() -> Tensor:
-        return transformer.head(transformer.core(x))
+        return transformer.head(transformer.core(x, graphs))
 
     torch.testing.assert_close(dense_pass(), gatr_pass(), rtol=1e-3, atol=1e-4)
     passes = {

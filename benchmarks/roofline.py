@@ -20,7 +20,6 @@ from dataclasses import dataclass
 
 import torch
 
-from pyg_remul.benchmarks.harness import Settings
 from pyg_remul.benchmarks.report import Report
 
 __all__ = ["Ceilings", "Work", "measure_ceilings", "work_of_egnn", "work_of_gnn"]
@@ -64,13 +63,14 @@ class Ceilings:
         return max(work.operations / self.operations, work.bytes / self.bytes)
 
 
-def measure_ceilings(report: Report, settings: Settings, dtype: torch.dtype) -> Ceilings:
+def measure_ceilings(report: Report, dtype: torch.dtype) -> Ceilings:
     """Measures a copy of 1 GiB and a product of matrices of that dtype; on a CPU smaller ones."""
-    kind, name = settings.device.partition(":")[0], str(dtype).removeprefix("torch.")
+    device = report.settings.device
+    kind = device.partition(":")[0]
     size = PRODUCT_SIZE[kind]
-    left, right = torch.randn(2, size, size, device=settings.device).to(dtype)
+    left, right = torch.randn(2, size, size, device=device).to(dtype)
     out = torch.empty_like(left)
-    source = torch.zeros(COPY_BYTES[kind] // 4, device=settings.device)
+    source = torch.zeros(COPY_BYTES[kind] // 4, device=device)
     target = torch.empty_like(source)
     copied, done = 2 * COPY_BYTES[kind], 2 * size**3
     (copy,) = report.compare(
@@ -81,7 +81,7 @@ def measure_ceilings(report: Report, settings: Settings, dtype: torch.dtype) -> 
         work={"GB": copied / 1e9},
     )
     (product,) = report.compare(
-        f"ceiling of {name}",
+        f"ceiling of {str(dtype).removeprefix('torch.')}",
         {"matrix product": lambda: torch.mm(left, right, out=out)},
         "matrix product",
         sizes={"rows": size},

@@ -21,7 +21,10 @@ from torch_geometric.utils import scatter
 from pyg_remul.models import EGNN, GNN
 from pyg_remul.models._base import edge_inputs
 
-__all__ = ["REDUCTIONS", "UsualEGNN", "UsualEGNNLayer", "UsualGNN", "UsualGNNLayer"]
+__all__ = [
+    *("REDUCTIONS", "UsualEGNN", "UsualEGNNLayer", "UsualGNN", "UsualGNNLayer"),
+    "usual_name",
+]
 
 Reduce: TypeAlias = Callable[[Tensor, Tensor, int, str], Tensor]
 """Reduces rows [E, F] by their index [E] to a number of rows, by ``"sum"`` or ``"mean"``."""
@@ -40,6 +43,11 @@ REDUCTIONS: dict[str, Reduce] = {"torch": _by_torch}
 """The implementations at hand, by the package that they come from."""
 if find_spec("torch_scatter") is not None:
     REDUCTIONS["torch_scatter"] = _by_torch_scatter
+
+
+def usual_name(package: str) -> str:
+    """What the formulation is called that sums by a package."""
+    return f"usual, sums by {package}"
 
 
 def _perceptron(in_channels: int, hidden_channels: int, out_channels: int) -> nn.Sequential:

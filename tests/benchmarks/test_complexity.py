@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from concurrent.futures.process import BrokenProcessPool
 
 import pytest
@@ -60,7 +61,7 @@ MEASURED = [
 class Positions(nn.Linear):
     """Reads positions; refuses to go on after some passes."""
 
-    def __init__(self, passes=1000, message=""):
+    def __init__(self, passes=math.inf, message=""):
         super().__init__(3, 3)
         self.passes, self.message = passes, message
 

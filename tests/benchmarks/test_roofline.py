@@ -71,6 +71,6 @@ def test_ceilings_are_rates_of_a_product_and_a_copy(monkeypatch, tmp_path):
     monkeypatch.setitem(roofline.COPY_BYTES, "cpu", 2**16)
     monkeypatch.setitem(roofline.PRODUCT_SIZE, "cpu", 64)
     settings = Settings(rounds=2, warm_up=1, out=tmp_path)
-    ceilings = measure_ceilings(Report("messages", settings), settings, torch.float32)
+    ceilings = measure_ceilings(Report("messages", settings), torch.float32)
     assert 1e6 < ceilings.bytes < 1e13
     assert 1e6 < ceilings.operations < 1e16

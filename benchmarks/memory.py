@@ -43,7 +43,7 @@ def peak_bytes(case: Case, device: str) -> dict[str, int]:
         {'run': 8000}
     """
     if not isinstance(case, Passes):
-        case()  # what a run leaves behind and the next replaces is known by now
+        _peak(case, device)  # from now on the profiler knows what a run leaves to the next
         return {"run": _peak(case, device)}
     case.model.zero_grad()
     both = _peak(case, device)

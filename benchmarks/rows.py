@@ -21,7 +21,7 @@ from pyg_remul.tables import markdown_table
 
 __all__ = [
     *("Quantiles", "Row", "Setting"),
-    *("append_rows", "fill", "format_rows", "last_run", "read_rows"),
+    *("append_rows", "fill", "format_number", "format_rows", "last_run", "read_rows"),
 ]
 
 
@@ -191,10 +191,20 @@ def format_rows(rows: Sequence[Row]) -> str:
     return markdown_table(header, [_cells(row, figures) for row in rows])
 
 
+def format_number(value: float) -> str:
+    """Three digits, or all before the point.
+
+    Example:
+        >>> format_number(1234.5), format_number(0.12345)
+        ('1,234', '0.123')
+    """
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def _cells(row: Row, figures: Sequence[str]) -> list[str]:
     name = row.case if row.phase == "run" else f"{row.case}, {row.phase}"
     memory = "" if row.peak_bytes is None else f"{row.peak_bytes / 2**20:.1f}"
-    further = (_short(row.figures[name]) if name in row.figures else "" for name in figures)
+    further = (format_number(row.figures[name]) if name in row.figures else "" for name in figures)
     times = _scaled(row.seconds, 1e3) if not row.failure else [row.failure, "", ""]
     return [name, *times, *_scaled(row.ratio), memory, *further]
 
@@ -205,10 +215,6 @@ def _scaled(quantiles: Quantiles | None, scale: float = 1.0) -> list[str]:
         return ["", "", ""]
     values = (quantiles.median, quantiles.p10, quantiles.p90)
     return [f"{scale * value:.2f}" for value in values]
-
-
-def _short(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _parse(path: Path, number: int, line: str) -> Row:

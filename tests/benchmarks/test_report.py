@@ -35,7 +35,13 @@ def test_rows_tell_case_reference_and_peak(report):
     ours, theirs = report.compare("zeros", CASES, "ours")
     assert (ours.case, ours.reference, ours.peak_bytes) == ("ours", "ours", 4000)
     assert (theirs.case, theirs.reference, theirs.peak_bytes) == ("theirs", "ours", 8000)
-    assert ours.ratio.p10 == ours.ratio.p90 == 1
+
+
+def test_ratio_is_taken_to_the_reference(monkeypatch, report):
+    seconds = {"ours": {"run": torch.full((3,), 2.0)}, "theirs": {"run": torch.full((3,), 5.0)}}
+    monkeypatch.setattr("pyg_remul.benchmarks.report.measure", lambda *_: seconds)
+    ours, theirs = report.compare("zeros", CASES, "ours")
+    assert (ours.ratio.median, theirs.ratio.median) == (1.0, 2.5)
 
 
 def test_rows_of_a_run_share_its_date(report):

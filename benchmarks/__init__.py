@@ -11,12 +11,14 @@ BenchmarkName: TypeAlias = Literal[
     "complexity",
     "gatr",
     "loader",
+    "messages",
     "motion",
     "nbody",
     "rotation",
     "se3",
     "simulation",
     "step",
+    "training_step",
     "trajectory",
 ]
 """The modules; each has a ``main`` that takes the settings of the harness."""

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from pyg_remul.transfer import send
+
 __all__ = ["Padding"]
 
 
@@ -40,8 +42,8 @@ class Padding:
         self._rows: Tensor | None = None
         if any(size < longest for size in sizes):
             mask = torch.arange(longest) < torch.tensor(sizes).unsqueeze(1)
-            self._rows = mask.flatten().nonzero().squeeze(1).to(device)
-            self.mask = mask.to(device)
+            self._rows = send(mask.flatten().nonzero().squeeze(1), device)
+            self.mask = send(mask, device)
 
     def pad(self, x: Tensor) -> Tensor:
         """Returns the rows [N, ...] of all nodes as [B, n, ...], with zeros for padding."""

@@ -14,6 +14,7 @@ from torch_geometric.data.data import BaseData
 from torch_geometric.data.storage import N_KEYS, BaseStorage, NodeStorage
 
 from pyg_remul.columns import Column, Cut, Level, TextColumn, cut_rows, pointer
+from pyg_remul.transfer import send
 
 __all__ = ["StackedGraphs"]
 
@@ -129,7 +130,7 @@ class StackedGraphs:
         batch = copy.copy(self._template)
         batch._num_graphs = index.numel()
         batch._slice_dict, batch._inc_dict = {}, {}
-        where = index.to(self._device)
+        where = send(index, self._device)
         cuts = {level: level.cut(index, where) for level in self._levels}
         for store, columns, nodes in zip(batch.stores, self._columns, self._nodes, strict=True):
             slices: dict[str, Any] = {}

@@ -104,7 +104,7 @@ class RemulModule(lightning.LightningModule):
 
     def _note(self, *terms: Tensor | None) -> None:
         """Adds the terms up on the device; a log call for each in each step would cost more."""
-        missing = self._sums.new_tensor(float("nan"))
+        missing = self._sums.new_full((), torch.nan)
         rows = [missing if term is None else term.detach() for term in terms]
         self._sums += torch.stack(rows + [missing] * (len(_TERMS) - len(rows)))
 

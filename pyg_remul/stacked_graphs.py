@@ -113,6 +113,11 @@ class StackedGraphs:
         """Where the graphs are, and the batches cut from them."""
         return self._device
 
+    @property
+    def equal_sizes(self) -> bool:
+        """Whether every attribute has equally many rows in all graphs."""
+        return all(level.size is not None for level in self._levels)
+
     def to(self, device: torch.device | str) -> StackedGraphs:
         """The same graphs on another device."""
         moved = copy.copy(self)

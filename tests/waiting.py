@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch_geometric.data import Data
 
 from pyg_remul import StackedLoader
@@ -83,3 +84,19 @@ devices = pytest.mark.parametrize(
     ],
     ids=str,
 )
+
+
+class RefuseHost(TorchDispatchMode):
+    """Refuses every tensor of the host, but lone numbers: a recording would keep its values."""
+
+    def __torch_dispatch__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        given, made = (
+            {x.device.type for x in tree_leaves(tree) if isinstance(x, torch.Tensor) and x.dim()}
+            for tree in ((args, kwargs), result)
+        )
+        if "meta" in made and "cpu" in given:
+            raise RuntimeError(f"{func} copies from the host")
+        return result

@@ -11,6 +11,8 @@ import torch
 from pyg_remul import SO3, GradNorm, RemulLoss
 from pyg_remul.models import GNN
 
+REPS = {"pos": "point", "force": "vector", "vel": "vector", "edge_attr": "scalar", "y": "vector"}
+
 CHEAP = ("FlatMLP", "GNN", "EGNN", "GraphTransformer")
 
 

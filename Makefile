@@ -12,6 +12,7 @@ demo: install
 
 test: export OMP_NUM_THREADS = 1
 test: lint types
+	TRITON_INTERPRET=1 $(BIN)/python -m pytest -q -m interpreter tests/ops
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: install

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.nn import MessagePassing
 from torch_geometric.nn.inits import reset
 from torch_geometric.typing import OptTensor
-from torch_geometric.utils import scatter
 
 from pyg_remul.checks import check_integers, check_numbers
-from pyg_remul.models._lengths import length, squared_length
+from pyg_remul.lengths import squared_length
+from pyg_remul.models._edge_maps import check_edge_attr, split_first_map
+from pyg_remul.ops import DisplacementOptions, EdgeNetwork, Linear, Topology, edge_messages
+from pyg_remul.ops.displacement import bounded, combine
 
 __all__ = ["EGNNLayer", "apply_layers"]
 
 
-class EGNNLayer(MessagePassing):
+class EGNNLayer(nn.Module):
     r"""E(n)-equivariant layer of `Satorras et al. (2021) <https://arxiv.org/abs/2102.09844>`_.
 
     .. math::
@@ -77,26 +79,24 @@ class EGNNLayer(MessagePassing):
         tanh: bool = False,
         clamp: float | None = 100.0,
     ) -> None:
-        super().__init__(aggr=None, node_dim=0)
+        super().__init__()
         check_integers(channels=channels, num_points=num_points)
         check_integers("not negative", edge_dim=edge_dim, num_vectors=num_vectors)
         if clamp is not None:
             check_numbers(clamp=clamp)
-        self.num_points = num_points
-        self.normalize = normalize
-        self.clamp = clamp
+        self.edge_dim = edge_dim
+        self.options = DisplacementOptions(normalize, tanh, math.inf if clamp is None else clamp)
         self.edge_mlp = nn.Sequential(
-            nn.Linear(2 * channels + num_points + edge_dim, channels),
+            Linear(2 * channels + num_points + edge_dim, channels),
             nn.SiLU(),
-            nn.Linear(channels, channels),
+            Linear(channels, channels),
             nn.SiLU(),
         )
         self.attention = nn.Sequential(nn.Linear(channels, 1), nn.Sigmoid()) if attention else None
         self.position_mlp = nn.Sequential(
-            nn.Linear(channels, channels),
+            Linear(channels, channels),
             nn.SiLU(),
             _SmallLinear(channels, num_points**2, bias=False),
-            nn.Tanh() if tanh else nn.Identity(),
         )
         self.velocity_mlp = (
             _perceptron(channels, channels, num_points * num_vectors) if num_vectors else None
@@ -112,7 +112,7 @@ class EGNNLayer(MessagePassing):
         self,
         h: Tensor,
         points: Tensor,
-        edge_index: Tensor,
+        edge_index: Tensor | Topology,
         edge_attr: OptTensor = None,
         vectors: OptTensor = None,
     ) -> tuple[Tensor, Tensor]:
@@ -121,7 +121,8 @@ class EGNNLayer(MessagePassing):
         Args:
             h: Invariant channels of the nodes, shape [N, F].
             points: Points of the nodes, shape [N, C, d].
-            edge_index: Edges from its first row to its second, shape [2, E].
+            edge_index: Edges from its first row to its second, shape [2, E], or these as a
+                topology, which several layers share.
             edge_attr: Invariant attributes of the edges, shape [E, D].
             vectors: Vectors of the nodes, shape [N, K, d]; read by a layer with `num_vectors`.
 
@@ -129,63 +130,55 @@ class EGNNLayer(MessagePassing):
             Shapes [N, F] and [N, C, d].
 
         Raises:
-            ValueError: If the layer has `num_vectors` and `vectors` is None.
+            ValueError: If `edge_attr` has not the width that the layer reads, or if the layer has
+                `num_vectors` and `vectors` is None.
         """
-        messages, displacement = self.propagate(edge_index, h=h, points=points, edge_attr=edge_attr)
+        check_edge_attr(edge_attr, self.edge_dim)
+        topology = Topology.of(edge_index, h.size(0))
+        messages, displacement = edge_messages(
+            topology, self._edge_network(h, points, edge_attr), self.options
+        )
         points = points + displacement
         if self.velocity_mlp is not None:
             if vectors is None:
                 raise ValueError("`vectors` must be given to a layer with `num_vectors`, got None.")
-            points = points + self._bounded(self._combine(self.velocity_mlp(h), vectors))
+            moved = combine(self.velocity_mlp(h), vectors)
+            points = points + bounded(moved, self.options.clamp)
         return h + self.node_mlp(torch.cat([h, messages], dim=-1)), points
 
-    def message(
-        self, h_i: Tensor, h_j: Tensor, points_i: Tensor, points_j: Tensor, edge_attr: OptTensor
-    ) -> tuple[Tensor, Tensor]:
-        """Returns the message and the displacements of every edge, shapes [E, F] and [E, C, d]."""
-        difference = points_i - points_j
-        parts = [h_i, h_j, squared_length(difference).squeeze(-1)]
-        message = self.edge_mlp(torch.cat(parts if edge_attr is None else [*parts, edge_attr], -1))
-        if self.attention is not None:
-            message = message * self.attention(message)
-        if self.normalize:
-            difference = difference / (length(difference) + 1)
-        return message, self._bounded(self._combine(self.position_mlp(message), difference))
-
-    def aggregate(
-        self, inputs: tuple[Tensor, Tensor], index: Tensor, dim_size: int
-    ) -> tuple[Tensor, Tensor]:
-        """Sums the messages and averages the displacements that arrive at every node."""
-        messages, displacements = inputs
-        return (
-            scatter(messages, index, dim=0, dim_size=dim_size, reduce="sum"),
-            scatter(displacements, index, dim=0, dim_size=dim_size, reduce="mean"),
+    def _edge_network(self, h: Tensor, points: Tensor, edge_attr: OptTensor) -> EdgeNetwork:
+        target, source, distance_weight, edge_weight = split_first_map(
+            self.edge_mlp[0], h, points.size(1)
         )
+        network = EdgeNetwork(
+            target,
+            source,
+            self.edge_mlp[2].get_parameter("weight"),
+            self.edge_mlp[2].get_parameter("bias"),
+            edge_attr,
+            edge_weight,
+            points=points,
+            distance_weight=distance_weight,
+            position_weight=self.position_mlp[0].get_parameter("weight"),
+            position_bias=self.position_mlp[0].get_parameter("bias"),
+            position_out=self.position_mlp[2].get_parameter("weight"),
+        )
+        if self.attention is None:
+            return network
+        weight, bias = self.attention[0].parameters()
+        return network._replace(gate_weight=weight, gate_bias=bias)
 
-    def _combine(self, weights: Tensor, vectors: Tensor) -> Tensor:
-        """Makes C combinations [*, C, d] of vectors [*, P, d] with weights [*, C * P].
 
-        Not as a matrix product, which autocast and TF32 would round, and with it the points.
-        """
-        weights = weights.unflatten(-1, (self.num_points, vectors.size(-2)))
-        return (weights.unsqueeze(-1) * vectors.unsqueeze(-3)).sum(dim=-2)
-
-    def _bounded(self, displacement: Tensor) -> Tensor:
-        if self.clamp is None:
-            return displacement
-        return displacement * (self.clamp / length(displacement).clamp(min=self.clamp))
-
-
-class _SmallLinear(nn.Linear):
+class _SmallLinear(Linear):
     def reset_parameters(self) -> None:
         nn.init.xavier_uniform_(self.weight, gain=0.001)
 
 
 def _perceptron(in_channels: int, hidden_channels: int, out_channels: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Linear(in_channels, hidden_channels),
+        Linear(in_channels, hidden_channels),
         nn.SiLU(),
-        nn.Linear(hidden_channels, out_channels),
+        Linear(hidden_channels, out_channels),
     )
 
 
@@ -215,6 +208,7 @@ def apply_layers(
         pos = points[:, 0]
         distance = squared_length(pos[edge_index[1]] - pos[edge_index[0]])
         edge_attr = distance if edge_attr is None else torch.cat([edge_attr, distance], dim=-1)
+    topology = Topology(edge_index, h.size(0))
     for layer in layers:
-        h, points = layer(h, points, edge_index, edge_attr, vectors)
+        h, points = layer(h, points, topology, edge_attr, vectors)
     return h, points

@@ -10,6 +10,7 @@ from torch_geometric.data import Data
 from torch_geometric.typing import OptTensor
 
 from pyg_remul.checks import check_integers
+from pyg_remul.lengths import length
 from pyg_remul.models._base import (
     NodeModel,
     Symmetry,
@@ -18,7 +19,6 @@ from pyg_remul.models._base import (
     edge_inputs,
 )
 from pyg_remul.models._egnn_layer import EGNNLayer, apply_layers
-from pyg_remul.models._lengths import length
 
 __all__ = ["EGNN", "EGNNLayer"]
 

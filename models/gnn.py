@@ -7,17 +7,18 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
-from torch_geometric.nn import MessagePassing
 from torch_geometric.nn.inits import reset
 from torch_geometric.typing import OptTensor
 
 from pyg_remul.checks import check_integers
 from pyg_remul.models._base import NodeModel, edge_inputs
+from pyg_remul.models._edge_maps import check_edge_attr, split_first_map
+from pyg_remul.ops import EdgeNetwork, Linear, Topology, edge_messages
 
 __all__ = ["GNN", "GNNLayer"]
 
 
-class GNNLayer(MessagePassing):
+class GNNLayer(nn.Module):
     r"""Message-passing layer of `Satorras et al. (2021) <https://arxiv.org/abs/2102.09844>`_.
 
     .. math::
@@ -37,15 +38,16 @@ class GNNLayer(MessagePassing):
     """
 
     def __init__(self, channels: int, edge_dim: int = 0) -> None:
-        super().__init__(aggr="sum")
+        super().__init__()
+        self.edge_dim = edge_dim
         self.edge_mlp = nn.Sequential(
-            nn.Linear(2 * channels + edge_dim, channels),
+            Linear(2 * channels + edge_dim, channels),
             nn.SiLU(),
-            nn.Linear(channels, channels),
+            Linear(channels, channels),
             nn.SiLU(),
         )
         self.node_mlp = nn.Sequential(
-            nn.Linear(2 * channels, channels), nn.SiLU(), nn.Linear(channels, channels)
+            Linear(2 * channels, channels), nn.SiLU(), Linear(channels, channels)
         )
 
     def reset_parameters(self) -> None:
@@ -53,25 +55,32 @@ class GNNLayer(MessagePassing):
         reset(self.edge_mlp)
         reset(self.node_mlp)
 
-    def forward(self, h: Tensor, edge_index: Tensor, edge_attr: OptTensor = None) -> Tensor:
+    def forward(
+        self, h: Tensor, edge_index: Tensor | Topology, edge_attr: Tensor | None = None
+    ) -> Tensor:
         """Returns the updated channels of the nodes.
 
         Args:
             h: Channels of the nodes, shape [N, F].
-            edge_index: Edges from its first row to its second, shape [2, E].
+            edge_index: Edges from its first row to its second, shape [2, E], or these as a
+                topology, which several layers share.
             edge_attr: Attributes of the edges, shape [E, D].
 
         Returns:
             Shape [N, F].
-        """
-        messages = self.propagate(edge_index, h=h, edge_attr=edge_attr)
-        out: Tensor = h + self.node_mlp(torch.cat([h, messages], dim=-1))
-        return out
 
-    def message(self, h_i: Tensor, h_j: Tensor, edge_attr: OptTensor) -> Tensor:
-        """Returns the message of every edge, shape [E, F]."""
-        parts = [h_i, h_j] if edge_attr is None else [h_i, h_j, edge_attr]
-        out: Tensor = self.edge_mlp(torch.cat(parts, dim=-1))
+        Raises:
+            ValueError: If `edge_attr` has not the width that the layer reads.
+        """
+        check_edge_attr(edge_attr, self.edge_dim)
+        topology = Topology.of(edge_index, h.size(0))
+        target, source, _, edge_weight = split_first_map(self.edge_mlp[0], h)
+        second = self.edge_mlp[2].get_parameter
+        network = EdgeNetwork(
+            target, source, second("weight"), second("bias"), edge_attr, edge_weight
+        )
+        messages, _ = edge_messages(topology, network)
+        out: Tensor = h + self.node_mlp(torch.cat([h, messages], dim=-1))
         return out
 
 
@@ -126,7 +135,7 @@ class GNN(NodeModel):
         self.edge_attr = edge_attr
         self.embedding = nn.Linear(in_channels, hidden_channels)
         self.layers = nn.ModuleList(GNNLayer(hidden_channels, edge_dim) for _ in range(num_layers))
-        self.decoder = nn.Sequential(nn.Linear(hidden_channels, hidden_channels), nn.SiLU())
+        self.decoder = nn.Sequential(Linear(hidden_channels, hidden_channels), nn.SiLU())
         self.head = nn.Linear(hidden_channels, out_channels)
 
     def core(self, x: Tensor, edge_index: Tensor, edge_attr: OptTensor = None) -> Tensor:
@@ -141,8 +150,9 @@ class GNN(NodeModel):
             Shape [N, hidden_channels].
         """
         h: Tensor = self.embedding(x)
+        topology = Topology(edge_index, x.size(0))
         for layer in self.layers:
-            h = layer(h, edge_index, edge_attr)
+            h = layer(h, topology, edge_attr)
         out: Tensor = self.decoder(h)
         return out
 

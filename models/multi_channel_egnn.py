@@ -11,10 +11,10 @@ from torch_geometric.data import Data
 from torch_geometric.typing import OptTensor
 
 from pyg_remul.checks import check_integers
+from pyg_remul.lengths import length
 from pyg_remul.models._base import Symmetry, edge_inputs
 from pyg_remul.models._egnn_layer import EGNNLayer, apply_layers
 from pyg_remul.models._geometric import KINDS, NBODY_REPS, GeometricModel
-from pyg_remul.models._lengths import length
 
 __all__ = ["MultiChannelEGNN"]
 

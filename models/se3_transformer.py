@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from pyg_remul.checks import check_integers
+from pyg_remul.lengths import direction_and_length
 from pyg_remul.models._base import Symmetry, attribute, edge_inputs
 from pyg_remul.models._fibers import Features
 from pyg_remul.models._geometric import GeometricModel
 from pyg_remul.models._kernel_basis import MAX_DEGREES, EquivariantKernels
-from pyg_remul.models._lengths import direction_and_length
 from pyg_remul.models._se3_layers import Edges, NormNonlinearity, SE3AttentionLayer
 
 __all__ = ["SE3Transformer"]

@@ -24,7 +24,9 @@ PACKAGES = {
     "pyg_remul/benchmarks": "benchmarks",
     "pyg_remul/datasets": "datasets",
     "pyg_remul/models": "models",
+    "pyg_remul/ops": "pyg_remul/ops",
 }
+LINKS = ("benchmarks", "datasets", "models")
 RESOURCES = ("molecules.xyz", "py.typed")
 
 pytestmark = pytest.mark.skipif(
@@ -72,7 +74,7 @@ PROBE = """
 import json, sys
 import pyg_remul
 loaded = list(sys.modules)
-import pyg_remul.benchmarks, pyg_remul.datasets, pyg_remul.models
+import pyg_remul.benchmarks, pyg_remul.datasets, pyg_remul.models, pyg_remul.ops
 places = {name: sys.modules[name].__file__ for name in sys.modules if name.startswith("pyg_remul")}
 from pyg_remul.cli import main
 try:
@@ -104,7 +106,7 @@ def test_wheel_holds_every_file_of_the_packages_once(wheel):
 
 
 def test_packages_hold_nothing_but_modules():
-    kept = {"__pycache__", *RESOURCES, *PACKAGES.values()}
+    kept = {"__pycache__", "ops", *RESOURCES, *LINKS}
     for folder in PACKAGES.values():
         others = [p.name for p in (ROOT / folder).iterdir() if p.suffix != ".py"]
         assert set(others) <= kept
@@ -192,13 +194,15 @@ def test_public_names_exist(name):
     assert all(hasattr(module, public) for public in getattr(module, "__all__", ()))
 
 
-@pytest.mark.parametrize("name", ["pyg_remul", "pyg_remul.datasets", "pyg_remul.models"])
+@pytest.mark.parametrize(
+    "name", ["pyg_remul", "pyg_remul.datasets", "pyg_remul.models", "pyg_remul.ops"]
+)
 def test_public_names_are_documented(name):
     module = importlib.import_module(name)
     assert all(getattr(module, public).__doc__ for public in module.__all__)
 
 
-@pytest.mark.parametrize("name", list(PACKAGES.values())[1:])
+@pytest.mark.parametrize("name", LINKS)
 def test_link_makes_the_import_name_true(name):
     link = ROOT / "pyg_remul" / name
     assert link.is_symlink()

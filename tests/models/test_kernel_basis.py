@@ -10,8 +10,8 @@ import torch
 
 from pyg_remul import SO3
 from pyg_remul.irreps import wigner_matrices
+from pyg_remul.lengths import direction_and_length
 from pyg_remul.models._kernel_basis import EquivariantKernels, num_kernels
-from pyg_remul.models._lengths import direction_and_length
 
 DEGREES = range(4)
 pairs = pytest.mark.parametrize(

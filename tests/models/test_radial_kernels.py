@@ -8,8 +8,8 @@ from torch.nn.functional import layer_norm
 
 from pyg_remul import SO3
 from pyg_remul.irreps import wigner_matrices
+from pyg_remul.lengths import direction_and_length
 from pyg_remul.models._kernel_basis import EquivariantKernels, num_kernels
-from pyg_remul.models._lengths import direction_and_length
 from pyg_remul.models._radial_kernels import RadialNetworks, SteerableKernels
 
 FIBER_IN = {0: 3, 1: 2, 2: 1}

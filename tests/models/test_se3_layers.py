@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from pyg_remul.lengths import direction_and_length
 from pyg_remul.models._fibers import split_heads
 from pyg_remul.models._kernel_basis import EquivariantKernels
-from pyg_remul.models._lengths import direction_and_length
 from pyg_remul.models._se3_layers import (
     AttentiveMixing,
     Edges,

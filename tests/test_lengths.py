@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyg_remul.models._lengths import direction_and_length, length, squared_length
+from pyg_remul.lengths import direction_and_length, length, squared_length
 
 
 @given(st.integers(-12, 6))

@@ -1,0 +1,61 @@
+"""Message passing of graph networks as one operator."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pyg_remul.ops._message_operator import messages_operator
+from pyg_remul.ops.backend import select_backend
+from pyg_remul.ops.displacement import DisplacementOptions
+from pyg_remul.ops.edge_network import EdgeNetwork, plain_messages
+from pyg_remul.ops.segments import Topology
+
+__all__ = ["edge_messages"]
+
+_DEFAULT = DisplacementOptions()
+
+
+def edge_messages(
+    topology: Topology, network: EdgeNetwork, options: DisplacementOptions = _DEFAULT
+) -> tuple[Tensor, Tensor]:
+    """Sums the messages that arrive at every node, and averages the displacements.
+
+    The equations are those of :class:`~pyg_remul.ops.EdgeNetwork`. Nothing of the size of the edges
+    is stored for the backward pass, which computes the messages anew. On a GPU all happens in one
+    kernel without atomics; on a CPU, for several points a node and for more than 128 channels,
+    block by block. The order of all sums is fixed on a CPU and in the kernel: equal inputs give
+    equal bits. Second derivatives are those of :func:`~pyg_remul.ops.plain_messages`, at its cost
+    in memory; so is everything where PyTorch exports or transforms a function.
+
+    Args:
+        topology: The edges.
+        network: The operands. All but `points` are cast to the dtype of `target`.
+        options: The variant of the displacements.
+
+    Returns:
+        The sums of the messages, shape [N, F], and the means of the displacements, shape
+        [N, C, d]; the latter is empty without `points`.
+
+    Raises:
+        ValueError: If the chosen backend cannot take the operands.
+
+    Example:
+        >>> edges = Topology(torch.tensor([[0, 1], [1, 0]]), num_nodes=2)
+        >>> h, eye = torch.ones(2, 4), torch.eye(4)
+        >>> edge_messages(edges, EdgeNetwork(h, h, weight=eye, bias=torch.zeros(4)))[0].shape
+        torch.Size([2, 4])
+    """
+    network = _cast(network)
+    if torch.compiler.is_exporting() or torch._C._are_functorch_transforms_active():
+        return plain_messages(topology, network, options)
+    backend = select_backend(network.target)
+    with torch.autocast(network.target.device.type, enabled=False):
+        edges = (topology.edge_index, *topology.groupings(backend))
+        return messages_operator(*network, *options, *edges, backend)
+
+
+def _cast(network: EdgeNetwork) -> EdgeNetwork:
+    """Follows the node products, which autocast has rounded; points must not be."""
+    dtype = network.target.dtype
+    return network.map(lambda x: x.to(dtype))._replace(points=network.points)

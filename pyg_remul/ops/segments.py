@@ -1,0 +1,115 @@
+"""Rows grouped by the segment, such as a node or a graph, that they belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from pyg_remul.ops.backend import Backend
+
+__all__ = ["Segments", "Topology"]
+
+
+class Segments:
+    """Which segment each of E rows belongs to, in any order.
+
+    The sorted form that kernels without atomics need is made when it is first asked for, and kept.
+
+    Args:
+        index: Segment of each row, integers in [0, S), shape [E].
+        num_segments: Number S of segments, on the host.
+
+    Example:
+        >>> segments = Segments(torch.tensor([2, 0, 2]), num_segments=3)
+        >>> segments.pointer.tolist(), segments.order.tolist()
+        ([0, 1, 1, 3], [1, 0, 2])
+    """
+
+    def __init__(self, index: Tensor, num_segments: int) -> None:
+        self.index = index
+        self.num_segments = num_segments
+
+    @cached_property
+    def order(self) -> Tensor:
+        """The rows sorted by segment, those of a segment in their own order, shape [E]."""
+        return self.index.argsort(stable=True)
+
+    @cached_property
+    def pointer(self) -> Tensor:
+        """Where the segments begin and end among the sorted rows, shape [S + 1].
+
+        Found by bisection: counting would wait for the device to tell how many there are.
+        """
+        bounds = torch.arange(self.num_segments + 1, device=self.index.device)
+        return torch.searchsorted(self.index.index_select(0, self.order), bounds)
+
+    @cached_property
+    def counts(self) -> Tensor:
+        """Number of rows of each segment, shape [S]."""
+        ones = torch.ones_like(self.index)
+        return ones.new_zeros(self.num_segments).index_add(0, self.index, ones)
+
+
+class Topology:
+    """The edges of a graph or batch, with the groupings that message passing needs.
+
+    Args:
+        edge_index: Edges from its first row to its second, shape [2, E].
+        num_nodes: Number N of nodes.
+        groupings: What :meth:`groupings` of the same edges gave.
+
+    Attributes:
+        edge_index: As given.
+        num_nodes: As given.
+        by_source: The edges grouped by the node where they begin.
+        by_target: The edges grouped by the node where they end.
+    """
+
+    def __init__(
+        self, edge_index: Tensor, num_nodes: int, groupings: Sequence[Tensor | None] = ()
+    ) -> None:
+        self.edge_index = edge_index
+        self.num_nodes = num_nodes
+        self.by_source = Segments(edge_index[0], num_nodes)
+        self.by_target = Segments(edge_index[1], num_nodes)
+        self._restore(groupings)
+
+    @classmethod
+    def of(cls, edges: Tensor | Topology, num_nodes: int) -> Topology:
+        """Returns a topology as it is, and that of edges [2, E]."""
+        return edges if isinstance(edges, Topology) else cls(edges, num_nodes)
+
+    @property
+    def source(self) -> Tensor:
+        """Node where each edge begins, shape [E]."""
+        return self.by_source.index
+
+    @property
+    def target(self) -> Tensor:
+        """Node where each edge ends, shape [E]."""
+        return self.by_target.index
+
+    @property
+    def num_edges(self) -> int:
+        """Number E of edges."""
+        return self.target.numel()
+
+    def degrees(self, dtype: torch.dtype) -> Tensor:
+        """Number of edges that end at each node, at least one, to divide by, shape [N]."""
+        return self.by_target.counts.clamp(min=1).to(dtype)
+
+    def groupings(self, backend: Backend) -> list[Tensor | None]:
+        """What a backend needs beside the edges, to be handed through an operator: four tensors."""
+        if backend != "triton":
+            return [None] * 4
+        groups = (self.by_target, self.by_source)
+        return [tensor for group in groups for tensor in (group.order, group.pointer)]
+
+    def _restore(self, groupings: Sequence[Tensor | None]) -> None:
+        known = [tensor for tensor in groupings if tensor is not None]
+        if known:
+            self.by_target.order, self.by_target.pointer = known[:2]
+            self.by_source.order, self.by_source.pointer = known[2:]

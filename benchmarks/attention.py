@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 import torch
@@ -11,7 +11,8 @@ from torch.nn import functional
 from torch_geometric.data import Batch, Data
 from torch_geometric.utils import to_dense_batch
 
-from pyg_remul.benchmarks.harness import Case, Settings, measure, print_setting, print_table
+from pyg_remul.benchmarks.harness import Passes, Settings
+from pyg_remul.benchmarks.report import Report, batch_sizes
 from pyg_remul.models import GATr, GraphTransformer
 from pyg_remul.models.graph_transformer import TransformerBlock
 
@@ -69,8 +70,8 @@ def make_batch(sizes: Sequence[int]) -> Batch:
 
 
 def main(settings: Settings) -> None:
-    """Times forward with backward passes on ragged batches and on one of equal sizes."""
-    print_setting(settings)
+    """Times the passes of training on ragged batches and on one of equal sizes."""
+    report = Report("attention", settings)
     for kind, sizes in SIZES.items():
         batch = make_batch(sizes.tolist()).to(settings.device)
         for name, (channels, layers) in MODELS.items():
@@ -78,33 +79,21 @@ def main(settings: Settings) -> None:
             model = model.to(settings.device)
             padded = PaddedTransformer(model)
             torch.testing.assert_close(padded(batch), model(batch), rtol=1e-3, atol=1e-4)
-            cases = {"flat rows": step(model, batch), "all padded": step(padded, batch)}
-            compare(
-                f"GraphTransformer, {name}: {NUM_GRAPHS} graphs of {kind} nodes", cases, settings
-            )
-    compare_gatr(settings)
+            cases = {"flat rows": passes(model, batch), "all padded": passes(padded, batch)}
+            title = f"GraphTransformer, {name}: {NUM_GRAPHS} graphs of {kind} nodes"
+            report.compare(title, cases, "all padded", sizes=batch_sizes(batch))
+    compare_gatr(report, settings.device)
 
 
-def compare_gatr(settings: Settings) -> None:
+def compare_gatr(report: Report, device: str) -> None:
     """The same for GATr, where graphs that all have the largest size stand for padded ones."""
-    gatr, sizes = GATr().to(settings.device), SIZES["5 to 31"].tolist()
-    batches = {"flat rows": sizes, "all padded": [max(sizes)] * NUM_GRAPHS}
-    cases = {
-        name: step(gatr, make_batch(sizes).to(settings.device)) for name, sizes in batches.items()
-    }
-    compare(f"GATr, 10 blocks: {NUM_GRAPHS} graphs of 5 to 31 nodes", cases, settings)
+    gatr, sizes = GATr().to(device), SIZES["5 to 31"].tolist()
+    ragged, padded = (make_batch(sizes).to(device) for sizes in (sizes, [max(sizes)] * NUM_GRAPHS))
+    cases = {"flat rows": passes(gatr, ragged), "all padded": passes(gatr, padded)}
+    title = f"GATr, 10 blocks: {NUM_GRAPHS} graphs of 5 to 31 nodes"
+    report.compare(title, cases, "all padded", sizes=batch_sizes(ragged))
 
 
-def compare(title: str, cases: Mapping[str, Case], settings: Settings) -> None:
-    """Measures and prints."""
-    print_table(f"{title}, forward and backward", measure(cases, settings), "all padded")
-
-
-def step(model: nn.Module, batch: Batch) -> Case:
-    """A pass, and the gradients of its mean square."""
-
-    def forward_and_backward() -> None:
-        model.zero_grad()
-        model(batch).square().mean().backward()
-
-    return forward_and_backward
+def passes(model: nn.Module, batch: Batch) -> Passes:
+    """The passes of training to the mean square of the outputs."""
+    return Passes(model, lambda: model(batch).square().mean())

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.functional import mse_loss
 from torch_geometric.data import Batch, Data
 
-from pyg_remul import SO3, ConstantWeighting, RemulLoss
+from pyg_remul import SO3, ConstantWeighting, GradNorm, RemulLoss
 from pyg_remul.benchmarks.harness import Case, Settings
 from pyg_remul.benchmarks.report import Report, batch_sizes
 from pyg_remul.models import EGNN, GNN, GraphTransformer
@@ -38,8 +38,8 @@ def make_nodes(num_nodes: int) -> dict[str, torch.Tensor]:
 
 
 def make_cases(model: nn.Module, batch: Batch) -> dict[str, Case]:
-    """The steps of a model on a batch."""
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
+    """The steps of a model on a batch, with GradNorm where it has the head for that."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True)
     remul = RemulLoss(SO3(), REPS)
     separate = RemulLoss(SO3(), REPS, passes="separate")
     augmented = RemulLoss(SO3(), REPS, weighting=ConstantWeighting(0.0, 1.0))
@@ -50,13 +50,17 @@ def make_cases(model: nn.Module, batch: Batch) -> dict[str, Case]:
         optimizer.step()
 
     double = Batch.from_data_list(batch.to_data_list() * 2)
-    return {
+    cases: dict[str, Case] = {
         "plain": lambda: step(mse_loss(model(batch), batch.y)),
         "plain, twice the graphs": lambda: step(mse_loss(model(double), double.y)),
         "augmentation": lambda: step(augmented(model, batch).loss),
         "REMUL": lambda: step(remul(model, batch).loss),
         "REMUL, separate passes": lambda: step(separate(model, batch).loss),
     }
+    if isinstance(model, GNN | GraphTransformer):
+        balanced = RemulLoss(SO3(), REPS, weighting=GradNorm(model.head))
+        cases["REMUL, GradNorm"] = lambda: step(balanced(model, batch).loss)
+    return cases
 
 
 def main(settings: Settings) -> None:

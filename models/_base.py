@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import ClassVar, Literal
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -66,6 +66,9 @@ class NodeModel(nn.Module, ABC):
         self.num_layers = num_layers
         self.inputs = check_names("inputs", inputs)
 
+    core: Callable[..., Any]
+    """Maps tensors to tensors, without a graph around them."""
+
     @abstractmethod
     def forward(self, data: Data) -> Tensor:
         """Returns the outputs [N, out_channels] of the nodes of a graph or a batch."""
@@ -74,6 +77,18 @@ class NodeModel(nn.Module, ABC):
         """Draws all weights anew, from torch's global generator."""
         for child in self.children():
             reset(child)
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Compiles :attr:`core` in place by :func:`torch.compile`, with its arguments.
+
+        What reads the graph stays as it is, for a compiler would look at the number of graphs and
+        start anew for another. Neither copies nor the state of the model know of it.
+        """
+        self.__dict__["core"] = torch.compile(self.core, *args, **kwargs)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leaves out the compiled core, which belongs to this very model."""
+        return {key: value for key, value in self.__dict__.items() if key != "core"}
 
     def node_inputs(self, data: Data) -> Tensor:
         """Concatenates the input attributes of the nodes, [N, in_channels], integers as floats.

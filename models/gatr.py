@@ -222,7 +222,7 @@ class GATr(GeometricModel):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leaves out the penalty, which holds on to the graph of the last pass."""
-        return {**self.__dict__, "_excess": None}
+        return {**super().__getstate__(), "_excess": None}
 
     def __repr__(self) -> str:
         return (

@@ -16,8 +16,9 @@ from torchmetrics import Metric
 from pyg_remul.action import GraphAction, Reps
 from pyg_remul.checks import check_integers
 from pyg_remul.element import GroupElement
-from pyg_remul.evaluation import cast, device_of, evaluating, without_tf32
+from pyg_remul.evaluation import cast, device_of, evaluating
 from pyg_remul.joining import concatenate
+from pyg_remul.precision import tf32
 from pyg_remul.prediction import Forward, Model, call_model, check_shape, named_predictions
 from pyg_remul.randomness import derive_generator
 from pyg_remul.ranks import process_ranks
@@ -130,7 +131,7 @@ class EquivarianceError(Metric):
         batch = cast(as_batch(batch), self.precision)
         grad = torch.enable_grad() if self.enable_grad else torch.no_grad()
         exact = torch.autocast(self.device.type, enabled=False)
-        with grad, exact, evaluating(model, self.precision) as frozen, without_tf32():
+        with grad, exact, evaluating(model, self.precision) as frozen, tf32(allowed=False):
             output, index = self._base(frozen, batch)
             errors = self._errors(frozen, batch, output, index).double()
         norms = _graph_norms(

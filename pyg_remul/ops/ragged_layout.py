@@ -8,6 +8,8 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
+from pyg_remul.transfer import send
+
 __all__ = ["MAX_PACKED", "RaggedLayout"]
 
 MAX_PACKED = 128
@@ -80,12 +82,12 @@ class RaggedLayout:
         slots = torch.arange(self.num_rows) + shifts
         owners = torch.full(self.shape, -1)
         owners.view(-1)[slots] = torch.arange(len(sizes)).repeat_interleave(counts)
-        owners = _send(owners, device).unsqueeze(1)
+        owners = send(owners, device).unsqueeze(1)
         # What stands in empty slots sees itself, for a softmax over nothing would be NaN.
         self.mask = owners.mT == owners if packed else owners >= 0
         self.bias = torch.zeros(self.mask.shape, device=device).masked_fill(~self.mask, -torch.inf)
-        self.offsets = _send(torch.tensor(ends, dtype=torch.int32), device)
-        self._slots = _send(slots, device)
+        self.offsets = send(torch.tensor(ends, dtype=torch.int32), device)
+        self._slots = send(slots, device)
 
     def to_blocks(self, x: Tensor) -> Tensor:
         """Returns the rows [N, ...] in their slots [b, n, ...], with zeros in empty ones."""
@@ -131,8 +133,3 @@ def _pack(sizes: Sequence[int], length: int) -> tuple[list[int], int]:
             smallest += 1
         num_blocks += 1
     return starts, num_blocks
-
-
-def _send(x: Tensor, device: torch.device) -> Tensor:
-    """Copies to a device without waiting for it."""
-    return x.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else x.to(device)

@@ -24,7 +24,7 @@ def make_edges(pairs=((1, 0), (2, 0), (0, 1)), num_nodes=4):
     source, target = torch.tensor(pairs).T
     difference = pos[target] - pos[source]
     direction, length = direction_and_length(difference)
-    return Edges(source, target, difference, length, EquivariantKernels(2)(direction))
+    return Edges(source, target, difference, length, EquivariantKernels(2).to(direction)(direction))
 
 
 def draw(fiber, num=4):

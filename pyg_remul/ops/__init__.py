@@ -4,6 +4,7 @@ from pyg_remul.ops.backend import use_backend
 from pyg_remul.ops.displacement import DisplacementOptions
 from pyg_remul.ops.edge_network import EdgeNetwork, plain_messages
 from pyg_remul.ops.messages import edge_messages
+from pyg_remul.ops.segment_reductions import segment_mean, segment_softmax, segment_sum
 from pyg_remul.ops.segments import Segments, Topology
 
 __all__ = [
@@ -13,5 +14,8 @@ __all__ = [
     "Topology",
     "edge_messages",
     "plain_messages",
+    "segment_mean",
+    "segment_softmax",
+    "segment_sum",
     "use_backend",
 ]

@@ -3,6 +3,7 @@
 from pyg_remul.ops.backend import use_backend
 from pyg_remul.ops.displacement import DisplacementOptions
 from pyg_remul.ops.edge_network import EdgeNetwork, plain_messages
+from pyg_remul.ops.linear_maps import Linear, linear
 from pyg_remul.ops.messages import edge_messages
 from pyg_remul.ops.segment_reductions import segment_mean, segment_softmax, segment_sum
 from pyg_remul.ops.segments import Segments, Topology
@@ -10,9 +11,11 @@ from pyg_remul.ops.segments import Segments, Topology
 __all__ = [
     "DisplacementOptions",
     "EdgeNetwork",
+    "Linear",
     "Segments",
     "Topology",
     "edge_messages",
+    "linear",
     "plain_messages",
     "segment_mean",
     "segment_softmax",

@@ -5,7 +5,12 @@ from pyg_remul.ops.displacement import DisplacementOptions
 from pyg_remul.ops.edge_network import EdgeNetwork, plain_messages
 from pyg_remul.ops.linear_maps import Linear, linear
 from pyg_remul.ops.messages import edge_messages
-from pyg_remul.ops.segment_reductions import segment_mean, segment_softmax, segment_sum
+from pyg_remul.ops.segment_reductions import (
+    segment_gather,
+    segment_mean,
+    segment_softmax,
+    segment_sum,
+)
 from pyg_remul.ops.segments import Segments, Topology
 
 __all__ = [
@@ -17,6 +22,7 @@ __all__ = [
     "edge_messages",
     "linear",
     "plain_messages",
+    "segment_gather",
     "segment_mean",
     "segment_softmax",
     "segment_sum",

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pyg_remul.ops._plain_segments import accumulated, normalized
 
-__all__ = ["softmax_operator", "sum_operator"]
+__all__ = ["gather_operator", "softmax_operator", "sum_operator"]
 
 _SCHEMA = "(Tensor x, Tensor index, Tensor order, Tensor pointer, str backend) -> Tensor"
 _Gradients: TypeAlias = tuple[Tensor, None, None, None, None]
@@ -54,7 +54,7 @@ def _operator(name: str, function: Any) -> Any:
 
 sum_operator = _operator("sum", _sum)
 softmax_operator = _operator("softmax", _softmax)
-_gather_operator = _operator("gather", _gather)
+gather_operator = _operator("gather", _gather)
 
 
 @sum_operator.register_fake
@@ -67,7 +67,7 @@ def _(x: Tensor, *_: object) -> Tensor:
     return x.new_empty(x.shape)
 
 
-@_gather_operator.register_fake
+@gather_operator.register_fake
 def _(x: Tensor, index: Tensor, *_: object) -> Tensor:
     return x.new_empty(index.numel(), *x.shape[1:])
 
@@ -84,7 +84,7 @@ def _save_softmax(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 
 def _differentiate_sum(ctx: Any, grad: Tensor) -> _Gradients:
-    grad = _gather_operator(grad.to(ctx.dtype), *ctx.saved_tensors, ctx.backend)
+    grad = gather_operator(grad.to(ctx.dtype), *ctx.saved_tensors, ctx.backend)
     return grad, None, None, None, None
 
 
@@ -97,10 +97,10 @@ def _differentiate_softmax(ctx: Any, grad: Tensor) -> _Gradients:
     output, *groups = ctx.saved_tensors
     weighted = output * grad
     total = sum_operator(weighted, *groups, ctx.backend).to(grad.dtype)
-    total = _gather_operator(total, *groups, ctx.backend)
+    total = gather_operator(total, *groups, ctx.backend)
     return weighted - output * total, None, None, None, None
 
 
 sum_operator.register_autograd(_differentiate_sum, setup_context=_save_segments)
 softmax_operator.register_autograd(_differentiate_softmax, setup_context=_save_softmax)
-_gather_operator.register_autograd(_differentiate_gather, setup_context=_save_segments)
+gather_operator.register_autograd(_differentiate_gather, setup_context=_save_segments)

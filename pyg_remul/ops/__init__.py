@@ -7,6 +7,12 @@ from pyg_remul.ops.edge_network import EdgeNetwork, plain_messages
 from pyg_remul.ops.linear_maps import Linear, linear
 from pyg_remul.ops.messages import edge_messages
 from pyg_remul.ops.ragged_layout import RaggedLayout
+from pyg_remul.ops.segment_reductions import (
+    segment_gather,
+    segment_mean,
+    segment_softmax,
+    segment_sum,
+)
 from pyg_remul.ops.segments import Segments, Topology
 
 __all__ = [
@@ -20,5 +26,9 @@ __all__ = [
     "linear",
     "plain_messages",
     "ragged_attention",
+    "segment_gather",
+    "segment_mean",
+    "segment_softmax",
+    "segment_sum",
     "use_backend",
 ]

@@ -16,6 +16,7 @@ BenchmarkName: TypeAlias = Literal[
     "se3",
     "simulation",
     "step",
+    "throughput",
     "trajectory",
 ]
 """The modules; each has a ``main`` that takes the settings of the harness."""

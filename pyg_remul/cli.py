@@ -185,8 +185,9 @@ def _bench_command(
     Args:
         name: What to measure. complexity: time and memory of GATr and the Transformer against batch
             size. gatr, se3: their formulation against plainer ones. step: a REMUL step against a
-            plain one. rotation: a batch against its graphs. loader: StackedLoader against PyG's.
-            nbody, motion, trajectory, simulation: the data's makers and readers.
+            plain one. throughput: training against PyG's loader and transforms. rotation: a batch
+            against its graphs. loader: StackedLoader against PyG's. nbody, motion, trajectory,
+            simulation: the data's makers and readers.
         timing: How to measure.
     """
     settings = Settings(**vars(timing))

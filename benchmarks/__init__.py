@@ -7,9 +7,11 @@ from typing import Literal, TypeAlias
 __all__ = ["BenchmarkName"]
 
 BenchmarkName: TypeAlias = Literal[
+    "attention",
     "complexity",
     "gatr",
     "loader",
+    "messages",
     "motion",
     "nbody",
     "rotation",
@@ -17,6 +19,7 @@ BenchmarkName: TypeAlias = Literal[
     "simulation",
     "step",
     "throughput",
+    "training_step",
     "trajectory",
 ]
 """The modules; each has a ``main`` that takes the settings of the harness."""

@@ -17,8 +17,9 @@ from torch_geometric.loader import DataLoader
 from torch_geometric.transforms import RandomRotate
 
 from pyg_remul import SO3, ConstantWeighting, RandomRotation, RemulLoss, StackedLoader
-from pyg_remul.benchmarks.harness import Case, Settings, measure, print_setting, print_table
+from pyg_remul.benchmarks.harness import Case, Settings
 from pyg_remul.benchmarks.loader import endless
+from pyg_remul.benchmarks.report import Report
 from pyg_remul.datasets._md17_samples import molecular_graph
 from pyg_remul.models import GNN
 from pyg_remul.molecules import load_molecule
@@ -56,7 +57,7 @@ def make_graphs(name: str) -> list[Data]:
     return [Data(pos=pos + dx, vel=vel, y=pos + dy, **topology) for dx, vel, dy in noise]
 
 
-def make_cases(graphs: Sequence[Data], device: str) -> dict[str, Case]:
+def make_cases(graphs: Sequence[Data], device: str) -> dict[str, dict[str, Case]]:
     """Steps with batches that are turned as a whole, and with graphs that are turned alone."""
     model = GNN(4, 64, num_layers=4, edge_dim=3).to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=5e-4, fused=True)
@@ -82,24 +83,28 @@ def make_cases(graphs: Sequence[Data], device: str) -> dict[str, Case]:
         optimizer.step()
 
     return {
-        "augmentation": lambda: step(augmentation(model, stacked()).loss),
-        "augmentation, graph by graph": lambda: step(turned()),
-        "PyG's RandomRotate, graph by graph *": lambda: step(turned_by_pyg()),
-        "REMUL": lambda: step(remul(model, stacked()).loss),
-        "REMUL, graph by graph": lambda: step(plain() + turned()),
+        "augmentation": {
+            "StackedLoader": lambda: step(augmentation(model, stacked()).loss),
+            "PyG's DataLoader, RandomRotation": lambda: step(turned()),
+            "PyG's DataLoader, PyG's RandomRotate *": lambda: step(turned_by_pyg()),
+        },
+        "REMUL": {
+            "StackedLoader": lambda: step(remul(model, stacked()).loss),
+            "PyG's DataLoader, RandomRotation": lambda: step(plain() + turned()),
+        },
     }
 
 
 def main(settings: Settings) -> None:
     """Times the steps on three molecules."""
-    print_setting(settings)
+    torch.manual_seed(0)
+    report = Report("throughput", settings)
     for name in MOLECULES:
         graphs = make_graphs(name)
         cases = make_cases(graphs, settings.device)
-        sizes = f"{graphs[0].num_nodes} heavy atoms, {graphs[0].num_edges} edges"
-        title = f"GNN, 4 x 64, {BATCH_SIZE} of {NUM_GRAPHS} graphs of {name}: {sizes}"
-        seconds = measure(cases, settings)
-        remul = {case: seconds.pop(case) for case in cases if case.startswith("REMUL")}
-        print_table(title, seconds, "augmentation")
-        print_table(title, remul, "REMUL")
+        nodes, edges = graphs[0].num_nodes, graphs[0].num_edges
+        sizes = {"graphs": BATCH_SIZE, "nodes a graph": nodes, "edges a graph": edges}
+        for method in ("augmentation", "REMUL"):
+            title = f"{method} on heavy atoms of {name}, GNN 4 x 64"
+            report.compare(title, cases[method], "StackedLoader", sizes=sizes, work={"steps": 1})
     print("* turns positions only, about one fixed axis; it cannot turn velocities or targets")

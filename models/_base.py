@@ -12,6 +12,7 @@ from torch_geometric.data import Data, HeteroData
 from torch_geometric.nn.inits import reset
 
 from pyg_remul.checks import check_integers
+from pyg_remul.ops import RaggedLayout
 
 Symmetry = Literal["exact", "soft", "none"]
 
@@ -106,7 +107,8 @@ class NodeModel(nn.Module, ABC):
                 f"got {self.in_channels}."
             )
         rows = {name: column.size(0) for name, column in columns.items()}
-        if len(set(rows.values())) > 1:
+        num_nodes, *others = rows.values()
+        if any(other != num_nodes for other in others):
             raise ValueError(f"`inputs` must have one row per node each, got {rows}.")
         return self.as_floats(torch.cat(list(columns.values()), dim=-1))
 
@@ -215,6 +217,24 @@ def graph_sizes(data: Data, name: str, num_nodes: int) -> list[int]:
             f"`data.ptr` must cover the {num_nodes} nodes of `data.{name}`, got {sum(sizes)}."
         )
     return sizes
+
+
+@torch.compiler.disable
+def node_layout(data: Data, name: str, x: Tensor) -> RaggedLayout | None:
+    """Returns how the nodes belong to graphs, None if there is one graph.
+
+    Its sizes are plain numbers, for each of which a compiler would compile anew; it goes around.
+
+    Args:
+        data: A graph or a batch.
+        name: The node attribute whose boundaries are read.
+        x: The inputs of the nodes, shape [N, in_channels].
+
+    Raises:
+        ValueError: As :func:`graph_sizes`.
+    """
+    sizes = graph_sizes(data, name, x.size(0))
+    return None if len(sizes) == 1 else RaggedLayout(sizes, x.device)
 
 
 def check_graph_sizes(data: Data, name: str, num_rows: int, num_nodes: int) -> None:

@@ -18,6 +18,7 @@ BenchmarkName: TypeAlias = Literal[
     "se3",
     "simulation",
     "step",
+    "throughput",
     "training_step",
     "trajectory",
 ]

@@ -128,7 +128,8 @@ class GraphAction:
             _check(store[name], rep, element.dim, name)
             if not {name, (store._key, name)} & set(unchecked):
                 check_finite(store[name], name)
-            index = None if graphs is None else graphs(store, name)
+            moves = rep.width(element.dim) is not None
+            index = graphs(store, name) if graphs is not None and moves else None
             store[name] = rep.transform(store[name], element, index)
             done.add((store._key, name))
         for store in turned.stores:

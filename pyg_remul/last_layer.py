@@ -109,7 +109,10 @@ class LastLayer:
         return (0, 0) if head is None else (head.out_features, head.in_features)
 
     def _check(self, outputs: list[Tensor], predictions: Sequence[Any]) -> None:
-        """Refuses a prediction that is not the head's output, until one has proved that it is."""
+        """Refuses a prediction that is not the head's output, until one has proved that it is.
+
+        Only until then it reads from the device.
+        """
         if self._trusted:
             return
         fault = f"it ran {len(outputs)} times for {len(predictions)} passes"

@@ -87,6 +87,7 @@ class RemulLoss(nn.Module):
         num_samples: Turned copies of each graph in a step, :math:`K \ge 1`.
         mask: A boolean attribute, one entry for each row of the target, that selects the rows that
             count, so that labels of others may be NaN; or a mapping of target names to these.
+            For a loss of your own the rows are cut out, which on a GPU waits for the device.
         passes: ``"joint"`` or ``"separate"``; see the note.
         forward: Adapter ``(model, batch) -> prediction`` for models that do not take a batch.
 

@@ -69,6 +69,14 @@ def test_paper_preset_passes_the_running_data_2000_times():
     assert config.steps == 2000 * -(-200 // config.batch_size)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("precision", "fp16"), ("compile", 1), ("cuda_graphs", "yes")]
+)
+def test_unknown_way_to_run_is_refused(name, value):
+    with pytest.raises(ValueError, match=f"`{name}` must be one of .*, got {value!r}"):
+        preset("nbody", **{name: value})
+
+
 @pytest.mark.parametrize("name", get_args(PresetName))
 @pytest.mark.parametrize("model", get_args(ModelName))
 @pytest.mark.parametrize("task", ["nbody", "mocap-run"])

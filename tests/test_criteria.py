@@ -52,6 +52,27 @@ def test_a_mask_selects_rows(mask):
     close(actual, masked + other, atol=1e-6)
 
 
+def test_a_mask_cuts_out_rows_for_a_loss_that_is_a_function():
+    batch = make_batch((2, 2))
+    batch.known = torch.tensor([True, False, False, True])
+    criteria = Criteria("objective", lambda one, _: (one + 1).mean(), {"y": 1.0}, "known")
+    prediction = torch.arange(12.0).view(4, 3)
+    expected = (prediction[batch.known] + 1).mean()
+    close(criteria({"y": prediction}, {"y": ONES}, batch), expected, atol=0)
+
+
+@pytest.mark.parametrize("name", ["mse", "l1", "huber"])
+def test_a_mask_keeps_missing_labels_from_the_gradient(name):
+    batch = make_batch((2, 2))
+    batch.known = torch.tensor([True, False, True, True])
+    labels = torch.where(batch.known[:, None], ONES, torch.nan)
+    prediction = TWOS.clone().requires_grad_()
+    criteria = Criteria("objective", name, {"y": 1.0}, "known")
+    criteria({"y": prediction}, {"y": labels}, batch).backward()
+    assert prediction.grad.isfinite().all()
+    assert torch.equal(prediction.grad.ne(0).all(dim=1), batch.known)
+
+
 @pytest.mark.parametrize(
     "mask",
     [torch.ones(4, dtype=torch.long), torch.ones(3, dtype=torch.bool)],

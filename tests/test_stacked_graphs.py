@@ -311,6 +311,11 @@ def test_selection_equals_the_batch_of_pygs_loader(kind, batch_size):
     assert_same(snapshot(select(graphs, range(batch_size))), snapshot(expected))
 
 
+@pytest.mark.parametrize(("kind", "equal"), [("one_size", True), ("ragged", False)])
+def test_stack_knows_whether_its_graphs_are_of_one_size(kind, equal):
+    assert StackedGraphs(KINDS[kind]()).equal_sizes is equal
+
+
 def test_moved_stack_selects_the_same():
     graphs = StackedGraphs(ragged())
     index = torch.tensor([2, 0])

@@ -10,6 +10,7 @@ from pyg_remul.ops.backend import is_transformed, select_backend
 from pyg_remul.ops.displacement import DisplacementOptions
 from pyg_remul.ops.edge_network import EdgeNetwork, plain_messages
 from pyg_remul.ops.segments import Topology
+from pyg_remul.precision import full_precision
 
 __all__ = ["edge_messages"]
 
@@ -50,7 +51,7 @@ def edge_messages(
     if is_transformed():
         return plain_messages(topology, network, options)
     backend = select_backend(network.target)
-    with torch.autocast(network.target.device.type, enabled=False):
+    with full_precision(network.target.device):
         edges = (topology.edge_index, *topology.groupings(backend))
         return messages_operator(*network, *options, *edges, backend)
 

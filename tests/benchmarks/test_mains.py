@@ -10,11 +10,15 @@ from torch_geometric.data import Batch
 
 from pyg_remul.benchmarks import BenchmarkName, roofline
 from pyg_remul.benchmarks.harness import Settings
-from pyg_remul.benchmarks.rows import read_rows
+from pyg_remul.benchmarks.results import read_rows
 from pyg_remul.benchmarks.step import make_bodies
-from pyg_remul.models import GraphTransformer
+from pyg_remul.models import GATr, GraphTransformer
 
 TINY = {
+    "attention": {
+        "MODELS": {"1 x 8": (8, 1)},
+        "GATr": lambda: GATr(4, 1, hidden_scalars=8, heads=2),
+    },
     "gatr": {"NUM_GRAPHS": 2, "NUM_BLOCKS": 1},
     "loader": {"NUM_GRAPHS": 8, "BATCH_SIZES": (2,)},
     "messages": {

@@ -35,6 +35,7 @@ TINY = {
     "se3": {"SIZES": ((2, 3),)},
     "simulation": {"MOLECULES": ("ethanol",), "STEPS": 1},
     "step": {"NUM_SYSTEMS": 2, "NUM_MOLECULES": 2},
+    "throughput": {"NUM_GRAPHS": 2, "BATCH_SIZE": 2, "MOLECULES": ("ethanol",)},
     "training_step": {
         "make_setups": lambda: {
             "tiny": (GraphTransformer(7, 8, num_layers=1), Batch.from_data_list([make_bodies()]))

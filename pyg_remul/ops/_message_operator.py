@@ -36,16 +36,35 @@ def _parse(args: tuple[Any, ...]) -> tuple[Topology, EdgeNetwork, DisplacementOp
     return topology, network, DisplacementOptions(normalize, tanh, clamp), backend
 
 
+def _fits_kernels(network: EdgeNetwork, backend: Backend) -> bool:
+    """Whether the kernels take the operands; blocks take any, on any device."""
+    points, edge_attr = network.points, network.edge_attr
+    return (
+        backend == "triton"
+        and network.target.size(1) <= 128
+        and (edge_attr is None or edge_attr.size(1) <= 64)
+        and (points is None or (points.size(1) == 1 and points.size(2) <= 4))
+        and (points is None or points.dtype != torch.float64)
+    )
+
+
 def _compute(*args: Any) -> tuple[Tensor, Tensor]:
-    topology, network, options, _ = _parse(args)
+    topology, network, options, backend = _parse(args)
+    if _fits_kernels(network, backend):
+        from pyg_remul.ops._message_launchers import kernel_forward
+
+        return kernel_forward(topology, network, options)
     return block_forward(topology, network, options)
 
 
 def _compute_backward(
     grad_sums: Tensor, grad_moved: Tensor, edge_grad: bool, *args: Any
 ) -> tuple[Tensor, ...]:
-    topology, network, options, _ = _parse(args)
-    grads = block_backward(topology, network, options, grad_sums, grad_moved, edge_grad=edge_grad)
+    topology, network, options, backend = _parse(args)
+    compute = block_backward
+    if _fits_kernels(network, backend):
+        from pyg_remul.ops._message_launchers import kernel_backward as compute
+    grads = compute(topology, network, options, grad_sums, grad_moved, edge_grad=edge_grad)
     return tuple(network.target.new_empty(0) if x is None else x for x in grads)
 
 

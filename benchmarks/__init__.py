@@ -7,15 +7,18 @@ from typing import Literal, TypeAlias
 __all__ = ["BenchmarkName"]
 
 BenchmarkName: TypeAlias = Literal[
+    "attention",
     "complexity",
     "gatr",
     "loader",
+    "messages",
     "motion",
     "nbody",
     "rotation",
     "se3",
     "simulation",
     "step",
+    "training_step",
     "trajectory",
 ]
 """The modules; each has a ``main`` that takes the settings of the harness."""

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from pyg_remul.benchmarks.rows import Row
 from pyg_remul.figures import BLUE, ORANGE, furnish, save_figure
-
-if TYPE_CHECKING:
-    from pyg_remul.benchmarks.complexity import Cell
 
 __all__ = ["plot_complexity"]
 
@@ -24,11 +21,11 @@ _PANELS = {
 _STYLES = {"Transformer": (BLUE, "o", "-"), "GATr": (ORANGE, "s", "--")}
 
 
-def plot_complexity(cells: Sequence[Cell], path: Path) -> None:
+def plot_complexity(rows: Sequence[Row], path: Path) -> None:
     """Draws the median seconds of each pass, in bands from the first to the ninth decile.
 
     Args:
-        cells: What was measured.
+        rows: What was measured.
         path: Where to save the picture; its ending gives the format.
     """
     figure = Figure(figsize=(9.2, 3.4), layout="constrained")
@@ -36,24 +33,31 @@ def plot_complexity(cells: Sequence[Cell], path: Path) -> None:
     axes = figure.subplots(1, len(_PANELS), sharey=True)
     for panel, (name, title) in zip(axes, _PANELS.items(), strict=True):
         for model, (colour, marker, line) in _STYLES.items():
-            chosen = [cell for cell in cells if cell.model == model and cell.rounds]
-            sizes = [cell.batch_size for cell in chosen]
-            low, median, high = ([cell.seconds[name][k] for cell in chosen] for k in range(3))
-            panel.plot(sizes, median, color=colour, marker=marker, linestyle=line, label=model)
-            panel.fill_between(sizes, low, high, color=colour, alpha=0.2, linewidth=0)
+            timed = {
+                row.sizes["graphs"]: row.seconds
+                for row in rows
+                if row.case == model and row.phase == name and row.seconds is not None
+            }
+            median = [seconds.median for seconds in timed.values()]
+            low = [seconds.p10 for seconds in timed.values()]
+            high = [seconds.p90 for seconds in timed.values()]
+            panel.plot(
+                list(timed), median, color=colour, marker=marker, linestyle=line, label=model
+            )
+            panel.fill_between(list(timed), low, high, color=colour, alpha=0.2, linewidth=0)
         panel.set_xscale("log", base=2)
         panel.set(yscale="log", xlabel="batch size")
         panel.set_title(title, pad=28)  # above the legend
         furnish(panel, 2)
     axes[0].set_ylabel("seconds")
     for model, (colour, _, _) in _STYLES.items():
-        for cell in cells:
-            if cell.model == model and cell.failure:
+        for row in rows:
+            if row.case == model and row.failure:
                 for panel in axes:
-                    panel.axvline(cell.batch_size, color=colour, linestyle=":")
+                    panel.axvline(row.sizes["graphs"], color=colour, linestyle=":")
                 axes[-1].annotate(
-                    f"{model} {cell.failure}",
-                    (cell.batch_size, axes[-1].get_ylim()[0]),
+                    f"{model} {row.failure}",
+                    (row.sizes["graphs"], axes[-1].get_ylim()[0]),
                     rotation=90,
                     color=colour,
                     ha="right",

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from unittest import mock
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch_geometric.data import Batch
 
-from pyg_remul.benchmarks.harness import Case, Settings, measure, print_setting, print_table
+from pyg_remul.benchmarks.complexity import make_batch
+from pyg_remul.benchmarks.harness import Passes, Settings
+from pyg_remul.benchmarks.report import Report, batch_sizes
 from pyg_remul.models import GATr, GraphTransformer, _gatr_layers
 from pyg_remul.models._equivariant_linear import EquiLinear
 from pyg_remul.models._projective_algebra import GRADES, product_terms
 
-NUM_GRAPHS, NUM_NODES, NUM_BLOCKS = 128, 20, 12
+NUM_GRAPHS, NUM_BLOCKS = 128, 12
 
 
 def dense_product(table: Tensor, x: Tensor, y: Tensor) -> Tensor:
@@ -62,45 +65,20 @@ def dense_tables(device: str) -> Iterator[None]:
 
 
 def main(settings: Settings) -> None:
-    """Times inference, and forward with backward passes."""
-    device = settings.device
-    x = torch.randn(NUM_GRAPHS, NUM_NODES, 7, device=device)
-    gatr = GATr(num_layers=NUM_BLOCKS).to(device)
-    transformer = GraphTransformer(hidden_channels=168, num_layers=NUM_BLOCKS).to(device)
+    """Times the passes of training, and inference."""
+    batch = make_batch(NUM_GRAPHS).to(settings.device)
+    gatr = GATr(num_layers=NUM_BLOCKS).to(settings.device)
+    transformer = GraphTransformer(hidden_channels=168, num_layers=NUM_BLOCKS).to(settings.device)
 
-    def gatr_pass() -> Tensor:
-        return gatr.core(x)[0]
+    def dense(batch: Batch) -> Tensor:
+        with dense_tables(settings.device):
+            return gatr(batch)
 
-    def dense_pass() -> Tensor:
-        with dense_tables(device):
-            return gatr.core(x)[0]
-
-    def transformer_pass() -> Tensor:
-        return transformer.head(transformer.core(x))
-
-    torch.testing.assert_close(dense_pass(), gatr_pass(), rtol=1e-3, atol=1e-4)
-    passes = {
-        "GATr": (gatr, gatr_pass),
-        "GATr, dense tables": (gatr, dense_pass),
-        "GraphTransformer": (transformer, transformer_pass),
+    torch.testing.assert_close(dense(batch), gatr(batch), rtol=1e-3, atol=1e-4)
+    cases = {
+        "GATr": Passes(gatr, lambda: gatr(batch).square().mean()),
+        "GATr, dense tables": Passes(gatr, lambda: dense(batch).square().mean()),
+        "GraphTransformer": Passes(transformer, lambda: transformer(batch).square().mean()),
     }
-    print_setting(settings)
-    title = f"{NUM_GRAPHS} graphs of {NUM_NODES} nodes, {NUM_BLOCKS} blocks"
-    for name, wrap in {"inference": inference, "forward and backward": step}.items():
-        cases = {case: wrap(*model_and_pass) for case, model_and_pass in passes.items()}
-        print_table(f"{title}: {name}", measure(cases, settings), "GATr")
-
-
-def inference(_: nn.Module, run: Callable[[], Tensor]) -> Case:
-    """A pass without gradients."""
-    return torch.no_grad()(run)
-
-
-def step(model: nn.Module, run: Callable[[], Tensor]) -> Case:
-    """A pass, and the gradients of its mean square."""
-
-    def forward_and_backward() -> None:
-        model.zero_grad()
-        run().square().mean().backward()
-
-    return forward_and_backward
+    report = Report("gatr", settings)
+    report.compare(f"{NUM_BLOCKS} blocks", cases, "GATr", sizes=batch_sizes(batch))

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import math
-import platform
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import torch
-import torch_geometric
-from torch import Tensor
+from torch import Tensor, nn
 
 from pyg_remul.checks import check_choice, check_integers
 
-Case = Callable[[], object]
+__all__ = ["Case", "Passes", "Seconds", "Settings", "clock", "measure"]
+
+Case: TypeAlias = Callable[[], object]
+"""One of the alternatives; calling it does the work once."""
+
+Seconds: TypeAlias = dict[str, Tensor]
+"""Seconds of a run in every round by phase, shape [rounds]: ``"run"``, or those of a model."""
+
+MIN_ROUNDS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,10 +37,12 @@ class Settings:
     """Threads of PyTorch."""
     device: str = "cpu"
     """Where the tensors are."""
+    compile: bool = False
+    """Measure models compiled by torch.compile beside the others (messages)."""
     max_batch_size: int = 4096
     """Largest batch (complexity)."""
     out: Path = Path("runs/bench")
-    """Folder of the tables and figures (complexity)."""
+    """Folder of the results: a line of NAME.jsonl for each, and complexity's table and figure."""
 
     def __post_init__(self) -> None:
         check_integers(
@@ -46,69 +55,118 @@ class Settings:
         check_choice("device", self.device.partition(":")[0], known)
 
 
-def measure(cases: Mapping[str, Case], settings: Settings) -> dict[str, Tensor]:
+@dataclass(frozen=True)
+class Passes:
+    """A model whose passes are timed apart; as a case it is a forward and a backward pass.
+
+    Attributes:
+        model: What is put into training or evaluation mode and relieved of its gradients.
+        loss: A forward pass, down to one number.
+
+    Example:
+        >>> model = nn.Linear(2, 1)
+        >>> step = Passes(model, lambda: model(torch.ones(3, 2)).sum())
+        >>> step()
+        >>> model.weight.grad
+        tensor([[3., 3.]])
+    """
+
+    model: nn.Module
+    loss: Callable[[], Tensor]
+
+    def __call__(self) -> None:
+        """Runs the passes of training once; the gradients are those of this run."""
+        self.model.train()
+        self.model.zero_grad()
+        self.loss().backward()
+
+    def infer(self) -> None:
+        """Runs the forward pass of inference once."""
+        self.model.eval()
+        with torch.no_grad():
+            self.loss()
+
+    def time(self, device: str) -> dict[str, float]:
+        """Seconds of one run of each pass; the device is waited for in between."""
+        self.model.train()
+        self.model.zero_grad()
+        start = clock(device)
+        loss = self.loss()
+        middle = clock(device)
+        loss.backward()
+        end = clock(device)
+        del loss
+        self.model.eval()
+        before = clock(device)
+        with torch.no_grad():
+            self.loss()
+        inference = clock(device) - before
+        return {
+            "forward": middle - start,
+            "backward": end - middle,
+            "both": end - start,
+            "inference": inference,
+        }
+
+
+def measure(
+    cases: Mapping[str, Case], settings: Settings, limit: float = math.inf
+) -> dict[str, Seconds]:
     """Runs the alternatives in turns, A B A B.
 
     A turn repeats its alternative for some 20 ms, so that a short one is not timed with the caches
     that a long one left behind.
 
     Args:
-        cases: The alternatives by name.
+        cases: The alternatives by name; of :class:`Passes` each pass is timed.
         settings: The number of rounds and the device.
+        limit: Seconds after which no round begins once there are three, nor a further run to warm
+            up.
 
     Returns:
-        The seconds of a run in every round, shape ``[rounds]``.
+        The seconds by alternative and phase.
     """
-
-    def turn(case: Case, repeats: int) -> float:
-        start = clock(settings.device)
-        for _ in range(repeats):
-            case()
-        return (clock(settings.device) - start) / repeats
-
-    repeats: dict[str, int] = {}
-    for name, case in cases.items():
-        fastest = min(turn(case, 1) for _ in range(settings.warm_up))
-        repeats[name] = math.ceil(0.02 / fastest)
-    seconds: dict[str, list[float]] = {name: [] for name in cases}
-    for _ in range(settings.rounds):
+    start = clock(settings.device)
+    repeats = {name: _warm_up(case, settings, start + limit) for name, case in cases.items()}
+    turns: dict[str, list[dict[str, float]]] = {name: [] for name in cases}
+    start = clock(settings.device)
+    for done in range(settings.rounds):
+        if done >= MIN_ROUNDS and clock(settings.device) > start + limit:
+            break
         for name, case in cases.items():
-            seconds[name].append(turn(case, repeats[name]))
-    return {name: torch.tensor(values) for name, values in seconds.items()}
+            turns[name].append(_turn(case, repeats[name], settings.device))
+    return {
+        name: {
+            phase: torch.tensor([turn[phase] for turn in taken], dtype=torch.float64)
+            for phase in taken[0]
+        }
+        for name, taken in turns.items()
+    }
 
 
 def clock(device: str) -> float:
     """Seconds, when all work on the device so far is done."""
     if device.startswith("cuda"):
-        torch.cuda.synchronize()
+        torch.cuda.synchronize(device)
     return time.perf_counter()
 
 
-def describe_machine(settings: Settings) -> str:
-    """The name of the GPU or the kind of the processor, and the number of threads."""
-    cuda = settings.device.startswith("cuda")
-    name = torch.cuda.get_device_name(settings.device) if cuda else f"CPU ({platform.machine()})"
-    return f"{name}, {settings.threads} thread(s)"
+def _warm_up(case: Case, settings: Settings, end: float) -> int:
+    """Runs a case a few times; returns how often a turn is to repeat it."""
+    fastest = math.inf
+    for _ in range(settings.warm_up):
+        fastest = min(fastest, sum(_turn(case, 1, settings.device).values()))
+        if clock(settings.device) > end:
+            break
+    return math.ceil(0.02 / fastest)
 
 
-def print_setting(settings: Settings) -> None:
-    """Prints versions, device and number of threads."""
-    print(
-        f"Python {platform.python_version()}, PyTorch {torch.__version__}, "
-        f"PyG {torch_geometric.__version__}; {describe_machine(settings)}; "
-        f"{settings.rounds} rounds in turns after {settings.warm_up} to warm up\n"
-    )
-
-
-def print_table(title: str, seconds: Mapping[str, Tensor], reference: str) -> None:
-    """Prints median and deciles in milliseconds, and the median ratio to the reference.
-
-    The ratio is taken round by round, between runs next to each other in time.
-    """
-    quantiles = torch.tensor([0.1, 0.5, 0.9])
-    print(f"{title}\n{'':<48}{'median ms':>10}{'10 %':>9}{'90 %':>9}{'ratio':>9}")
-    for name, values in seconds.items():
-        low, median, high = (1e3 * values.quantile(quantiles)).tolist()
-        ratio = float((values / seconds[reference]).median())
-        print(f"{name:<48}{median:>10.2f}{low:>9.2f}{high:>9.2f}{ratio:>9.2f}")
-    print()
+def _turn(case: Case, repeats: int, device: str) -> dict[str, float]:
+    """The mean seconds of a run by phase."""
+    if isinstance(case, Passes):
+        runs = [case.time(device) for _ in range(repeats)]
+        return {phase: sum(run[phase] for run in runs) / repeats for phase in runs[0]}
+    start = clock(device)
+    for _ in range(repeats):
+        case()
+    return {"run": (clock(device) - start) / repeats}

@@ -10,7 +10,8 @@ from torch_geometric.data import Batch, Data
 from torch_geometric.loader import DataLoader
 
 from pyg_remul import StackedLoader
-from pyg_remul.benchmarks.harness import Case, Settings, measure, print_setting, print_table
+from pyg_remul.benchmarks.harness import Case, Settings
+from pyg_remul.benchmarks.report import Report
 
 NUM_GRAPHS, BATCH_SIZES = 4000, (12, 200, 2000)
 SIZES = {"nine atoms": (9, 10), "5 to 13 atoms": (5, 14)}
@@ -50,12 +51,12 @@ def make_cases(graphs: Sequence[Data], batch_size: int, device: str) -> dict[str
 
 def main(settings: Settings) -> None:
     """Times the next batch of shuffled passes."""
-    print_setting(settings)
+    report = Report("loader", settings)
     for name, (low, high) in SIZES.items():
         for same_edges in (True, False):
             graphs = make_molecules(low, high, same_edges=same_edges)
             edges = "all edges" if same_edges else "random edges"
             for batch_size in BATCH_SIZES:
                 cases = make_cases(graphs, batch_size, settings.device)
-                title = f"{batch_size} of {NUM_GRAPHS} graphs of {name}, {edges}"
-                print_table(title, measure(cases, settings), "StackedLoader")
+                title = f"batches of {NUM_GRAPHS} graphs of {name}, {edges}"
+                report.compare(title, cases, "StackedLoader", sizes={"graphs": batch_size})

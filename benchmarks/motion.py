@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pyg_remul.benchmarks.harness import Settings, measure, print_setting, print_table
+from pyg_remul.benchmarks.harness import Settings
+from pyg_remul.benchmarks.report import Report
 from pyg_remul.datasets.asf_amc import (
     Bone,
     Motion,
@@ -88,23 +89,21 @@ def frame_by_frame(skeleton: Skeleton, motion: Motion, frames: list[Matrix]) -> 
 def main(settings: Settings) -> None:
     """Times reading and both evaluations."""
     skeleton = make_skeleton()
-    frames = rest_frames(skeleton)
+    rest = rest_frames(skeleton)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "motion.amc"
         write_motion(skeleton, path)
         motion = read_amc(path, skeleton)
-        literal = torch.from_numpy(frame_by_frame(skeleton, motion, frames))
+        literal = torch.from_numpy(frame_by_frame(skeleton, motion, rest))
         difference = float((forward_kinematics(skeleton, motion) - literal).abs().max())
         ours = "forward_kinematics"
         cases = {
             ours: lambda: forward_kinematics(skeleton, motion),
-            "the same frame by frame, with NumPy": lambda: frame_by_frame(skeleton, motion, frames),
+            "the same frame by frame, with NumPy": lambda: frame_by_frame(skeleton, motion, rest),
             "read_amc": lambda: read_amc(path, skeleton),
         }
-        print_setting(settings)
-        title = f"{NUM_FRAMES} frames of {NUM_BONES} bones, {skeleton.num_channels} channels"
-        seconds = measure(cases, settings)
-    print_table(title, seconds, ours)
-    for name, values in seconds.items():
-        print(f"{name}: {NUM_FRAMES / float(values.median()):,.0f} frames a second")
+        frames = {"frames": NUM_FRAMES}
+        sizes = {**frames, "bones": NUM_BONES, "channels": skeleton.num_channels}
+        report = Report("motion", settings)
+        report.compare("reading and kinematics", cases, ours, sizes=sizes, work=frames)
     print(f"largest difference of the evaluations: {difference:.1e}")

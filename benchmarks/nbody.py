@@ -9,7 +9,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from pyg_remul.benchmarks.harness import Case, Settings, measure, print_setting, print_table
+from pyg_remul.benchmarks.harness import Case, Settings
+from pyg_remul.benchmarks.report import Report
 from pyg_remul.datasets import NBody
 
 NUM_SYSTEMS, SURPLUS = 5000, 1.1
@@ -83,8 +84,8 @@ def make_cases(num_planets: int, device: str) -> dict[str, Case]:
 
 def main(settings: Settings) -> None:
     """Times sets of two sizes of systems."""
-    print_setting(settings)
+    report = Report("nbody", settings)
     for num_planets in (3, 5):
         cases = make_cases(num_planets, settings.device)
-        title = f"{NUM_SYSTEMS} systems of {num_planets + 1} bodies, {NUM_STEPS} steps"
-        print_table(title, measure(cases, settings), "NBody")
+        sizes = {"systems": NUM_SYSTEMS, "bodies": num_planets + 1, "steps": NUM_STEPS}
+        report.compare("simulated sets", cases, "NBody", sizes=sizes)

@@ -7,7 +7,8 @@ from torch_geometric.data import Batch, Data
 from torch_geometric.transforms import RandomRotate
 
 from pyg_remul import RandomRotation
-from pyg_remul.benchmarks.harness import Settings, measure, print_setting, print_table
+from pyg_remul.benchmarks.harness import Settings
+from pyg_remul.benchmarks.report import Report, batch_sizes
 
 NUM_GRAPHS, NUM_NODES = 200, 9
 REPS = {"pos": "point", "vel": "vector", "y": "point"}
@@ -33,7 +34,6 @@ def main(settings: Settings) -> None:
             [rotate_pyg(graph) for graph in graphs]
         ),
     }
-    print_setting(settings)
-    title = f"{NUM_GRAPHS} graphs of {NUM_NODES} nodes: positions, velocities and targets"
-    print_table(title, measure(cases, settings), ours)
+    title = "positions, velocities and targets"
+    Report("rotation", settings).compare(title, cases, ours, sizes=batch_sizes(batch))
     print("* turns positions only, about one fixed axis; it cannot turn velocities or targets")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from functools import partial
 from typing import cast
 
 import torch
@@ -13,11 +12,13 @@ from torch import Tensor, nn
 from torch.nn.functional import layer_norm, linear
 from torch_geometric.data import Batch, Data
 
-from pyg_remul.benchmarks.harness import Case, Settings, measure, print_setting, print_table
+from pyg_remul.benchmarks.harness import Passes, Settings
+from pyg_remul.benchmarks.report import Report, batch_sizes
 from pyg_remul.models import SE3Transformer
 from pyg_remul.models._fibers import Features
 from pyg_remul.models._radial_kernels import RadialNetworks, SteerableKernels
 
+SIZES = ((64, 4), (8, 20))
 Apply = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
@@ -107,36 +108,25 @@ def make_graph(num_nodes: int) -> Data:
     )
 
 
-def make_cases(networks: dict[str, nn.Module], batch: Batch) -> dict[str, dict[str, Case]]:
-    """Training and inference in every way."""
-
-    def train(network: nn.Module) -> None:
-        network(batch).square().mean().backward()
-
-    def infer(network: nn.Module) -> None:
-        with torch.no_grad():
-            network(batch)
-
-    return {
-        "forward and backward": {name: partial(train, net) for name, net in networks.items()},
-        "inference": {name: partial(infer, net) for name, net in networks.items()},
-    }
+def make_case(network: nn.Module, batch: Batch) -> Passes:
+    """The passes of a network."""
+    return Passes(network, lambda: network(batch).square().mean())
 
 
 def main(settings: Settings) -> None:
     """Times all ways on small and on larger graphs."""
-    print_setting(settings)
+    report = Report("se3", settings)
     model = SE3Transformer().to(settings.device)
     networks: dict[str, nn.Module] = {
         "SE3Transformer": model,
         "pair by pair, kernels built": pair_by_pair(model, build_kernel),
         "pair by pair, best order of contraction": pair_by_pair(model, contract),
     }
-    for num_graphs, num_nodes in ((64, 4), (8, 20)):
+    for num_graphs, num_nodes in SIZES:
         batch = Batch.from_data_list([make_graph(num_nodes) for _ in range(num_graphs)])
         batch = batch.to(settings.device)
         for network in networks.values():
             torch.testing.assert_close(network(batch), model(batch), rtol=1e-4, atol=1e-4)
-        for title, cases in make_cases(networks, batch).items():
-            sizes = f"{num_graphs} graphs of {num_nodes} nodes, {batch.num_edges} edges"
-            print_table(f"{title}: {sizes}", measure(cases, settings), "SE3Transformer")
+        cases = {name: make_case(network, batch) for name, network in networks.items()}
+        title = f"graphs of {num_nodes} nodes"
+        report.compare(title, cases, "SE3Transformer", sizes=batch_sizes(batch))

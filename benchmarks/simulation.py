@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from ase import units
 from tblite.ase import TBLite
 from tblite.interface import Calculator
 
-from pyg_remul.benchmarks.harness import Case, Settings, measure, print_setting, print_table
+from pyg_remul.benchmarks.harness import Case, Settings
+from pyg_remul.benchmarks.report import Report
 from pyg_remul.dynamics import Array, MolecularDynamics, internal_modes, thermal_velocities
 from pyg_remul.molecules import MOLECULES, load_molecule
 from pyg_remul.xtb import gfn2_xtb, xtb_threads
@@ -50,17 +50,15 @@ def make_cases(molecule: str) -> dict[str, Case]:
         "tblite's calculator for ASE": lambda: [call_ase(frame) for frame in frames],
         "tblite, from the charges of the call before": lambda: [call_tblite(f) for f in frames],
         "tblite, from the same guess": lambda: [potential(frame) for frame in frames],
-        "a step of molecular dynamics": simulate,
+        "steps of molecular dynamics": simulate,
     }
 
 
 def main(settings: Settings) -> None:
     """Times the molecules of MD17."""
-    print_setting(settings)
+    report = Report("simulation", settings)
     with xtb_threads(settings.threads):
         for molecule in MOLECULES:
-            seconds = measure(make_cases(molecule), settings)
-            steps = {name: values / STEPS for name, values in seconds.items()}
-            rate = 1.0 / float(torch.median(steps["a step of molecular dynamics"]))
-            title = f"{molecule}: {rate:.0f} steps a second"
-            print_table(title, steps, "tblite's calculator for ASE")
+            cases, frames = make_cases(molecule), {"frames": STEPS}
+            reference = "tblite's calculator for ASE"
+            report.compare(molecule, cases, reference, sizes=frames, work=frames)

@@ -5,20 +5,22 @@ It makes a file of 0.4 GB in a temporary folder.
 
 from __future__ import annotations
 
-import resource
-import time
-from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
+import torch
 from numpy.lib import format as npy
 
-from pyg_remul.benchmarks.harness import Settings
+from pyg_remul.benchmarks.harness import Settings, clock
+from pyg_remul.benchmarks.memory import peak_of_process, run_apart
+from pyg_remul.benchmarks.report import Report
+from pyg_remul.benchmarks.rows import fill
 from pyg_remul.datasets import MD17Trajectory
 
 NUM_FRAMES, BLOCK = 993_237, 20_000
+WAYS = ("training graphs", "test graphs of all atoms, with forces", "np.load of R")
 Z = np.array([8, 6, 6, 6, 8, 1, 1, 1, 1], dtype=np.uint8)
 
 
@@ -38,14 +40,9 @@ def write(path: Path) -> None:
                     file.write(random.normal(size=shape).round(8).tobytes())
 
 
-def peak() -> float:
-    """The most memory that this process has held so far, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def read(root: str, how: str) -> None:
-    """Reads the file in this process and prints what it took."""
-    before, start = peak(), time.perf_counter()
+def read(how: str, root: str) -> tuple[float, int]:
+    """Reads the file in this process; returns the seconds and bytes that it took."""
+    before, start = peak_of_process(), clock("cpu")
     match how:
         case "training graphs":
             MD17Trajectory(root, "malonaldehyde", progress=False)
@@ -60,15 +57,17 @@ def read(root: str, how: str) -> None:
         case _:
             with np.load(Path(root, "raw", "md17_malonaldehyde.npz")) as file:
                 file["R"]
-    seconds = time.perf_counter() - start
-    print(f"{how:40} {seconds:6.1f} s   {before:4.0f} MB before, {peak():4.0f} MB at most")
+    return clock("cpu") - start, peak_of_process() - before
 
 
-def main(settings: Settings) -> None:  # noqa: ARG001
-    """Makes the file, and reads it in a fresh process each time."""
+def main(settings: Settings) -> None:
+    """Makes the file, and reads it once in a fresh process each time."""
+    report = Report("trajectory", settings)
+    rows = []
     with TemporaryDirectory() as root:
         write(Path(root, "raw", "md17_malonaldehyde.npz"))
-        for how in ("training graphs", "test graphs of all atoms, with forces", "np.load of R"):
-            process = get_context("spawn").Process(target=read, args=(root, how))
-            process.start()
-            process.join()
+        for how in WAYS:
+            seconds, peak = run_apart(read, how, root)
+            blank = report.blank("one reading", how, WAYS[-1], {"frames": NUM_FRAMES})
+            rows += fill(blank, {"run": torch.tensor([seconds])}, {"run": peak})
+    report.keep(rows)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import ClassVar, Literal
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from torch_geometric.data import Data, HeteroData
 from torch_geometric.nn.inits import reset
 
 from pyg_remul.checks import check_integers
+from pyg_remul.ops import RaggedLayout
 
 Symmetry = Literal["exact", "soft", "none"]
 
@@ -65,6 +66,9 @@ class NodeModel(nn.Module, ABC):
         self.num_layers = num_layers
         self.inputs = check_names("inputs", inputs)
 
+    core: Callable[..., Any]
+    """Maps tensors to tensors, without a graph around them."""
+
     @abstractmethod
     def forward(self, data: Data) -> Tensor:
         """Returns the outputs [N, out_channels] of the nodes of a graph or a batch."""
@@ -73,6 +77,18 @@ class NodeModel(nn.Module, ABC):
         """Draws all weights anew, from torch's global generator."""
         for child in self.children():
             reset(child)
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Compiles :attr:`core` in place by :func:`torch.compile`, with its arguments.
+
+        What reads the graph stays as it is, for a compiler would look at the number of graphs and
+        start anew for another. Neither copies nor the state of the model know of it.
+        """
+        self.__dict__["core"] = torch.compile(self.core, *args, **kwargs)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leaves out the compiled core, which belongs to this very model."""
+        return {key: value for key, value in self.__dict__.items() if key != "core"}
 
     def node_inputs(self, data: Data) -> Tensor:
         """Concatenates the input attributes of the nodes, [N, in_channels], integers as floats.
@@ -91,7 +107,8 @@ class NodeModel(nn.Module, ABC):
                 f"got {self.in_channels}."
             )
         rows = {name: column.size(0) for name, column in columns.items()}
-        if len(set(rows.values())) > 1:
+        num_nodes, *others = rows.values()
+        if any(other != num_nodes for other in others):
             raise ValueError(f"`inputs` must have one row per node each, got {rows}.")
         return self.as_floats(torch.cat(list(columns.values()), dim=-1))
 
@@ -200,6 +217,24 @@ def graph_sizes(data: Data, name: str, num_nodes: int) -> list[int]:
             f"`data.ptr` must cover the {num_nodes} nodes of `data.{name}`, got {sum(sizes)}."
         )
     return sizes
+
+
+@torch.compiler.disable
+def node_layout(data: Data, name: str, x: Tensor) -> RaggedLayout | None:
+    """Returns how the nodes belong to graphs, None if there is one graph.
+
+    Its sizes are plain numbers, for each of which a compiler would compile anew; it goes around.
+
+    Args:
+        data: A graph or a batch.
+        name: The node attribute whose boundaries are read.
+        x: The inputs of the nodes, shape [N, in_channels].
+
+    Raises:
+        ValueError: As :func:`graph_sizes`.
+    """
+    sizes = graph_sizes(data, name, x.size(0))
+    return None if len(sizes) == 1 else RaggedLayout(sizes, x.device)
 
 
 def check_graph_sizes(data: Data, name: str, num_rows: int, num_nodes: int) -> None:

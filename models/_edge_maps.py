@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn.functional import linear
+
+from pyg_remul.ops import linear
 
 __all__ = ["check_edge_attr", "split_first_map"]
 

@@ -13,7 +13,7 @@ from torch_geometric.typing import OptTensor
 from pyg_remul.checks import check_integers, check_numbers
 from pyg_remul.lengths import squared_length
 from pyg_remul.models._edge_maps import check_edge_attr, split_first_map
-from pyg_remul.ops import DisplacementOptions, EdgeNetwork, Topology, edge_messages
+from pyg_remul.ops import DisplacementOptions, EdgeNetwork, Linear, Topology, edge_messages
 from pyg_remul.ops.displacement import bounded, combine
 
 __all__ = ["EGNNLayer", "apply_layers"]
@@ -87,14 +87,14 @@ class EGNNLayer(nn.Module):
         self.edge_dim = edge_dim
         self.options = DisplacementOptions(normalize, tanh, math.inf if clamp is None else clamp)
         self.edge_mlp = nn.Sequential(
-            nn.Linear(2 * channels + num_points + edge_dim, channels),
+            Linear(2 * channels + num_points + edge_dim, channels),
             nn.SiLU(),
-            nn.Linear(channels, channels),
+            Linear(channels, channels),
             nn.SiLU(),
         )
         self.attention = nn.Sequential(nn.Linear(channels, 1), nn.Sigmoid()) if attention else None
         self.position_mlp = nn.Sequential(
-            nn.Linear(channels, channels),
+            Linear(channels, channels),
             nn.SiLU(),
             _SmallLinear(channels, num_points**2, bias=False),
         )
@@ -169,16 +169,16 @@ class EGNNLayer(nn.Module):
         return network._replace(gate_weight=weight, gate_bias=bias)
 
 
-class _SmallLinear(nn.Linear):
+class _SmallLinear(Linear):
     def reset_parameters(self) -> None:
         nn.init.xavier_uniform_(self.weight, gain=0.001)
 
 
 def _perceptron(in_channels: int, hidden_channels: int, out_channels: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Linear(in_channels, hidden_channels),
+        Linear(in_channels, hidden_channels),
         nn.SiLU(),
-        nn.Linear(hidden_channels, out_channels),
+        Linear(hidden_channels, out_channels),
     )
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pyg_remul.models._exact_tables import ExactTables
 from pyg_remul.models._projective_algebra import BLADES, GRADES, NUM_EUCLIDEAN
 
 __all__ = ["NUM_MAPS", "EquiLinear"]
@@ -22,7 +22,7 @@ _SIZES = [_SLOTS.count(slot) for slot in range(NUM_MAPS)]
 _VARIANCES = (1, 4, 6, 2, 0.5, 0.5, 1.5, 1.5, 0.5)
 
 
-class EquiLinear(nn.Module):
+class EquiLinear(ExactTables):
     r"""Equivariant linear map of `Brehmer et al. (2023) <https://arxiv.org/abs/2305.18415>`_.
 
     .. math::
@@ -66,17 +66,12 @@ class EquiLinear(nn.Module):
             nn.Parameter(torch.empty(out_scalars, in_channels)) if out_scalars else None
         )
         self.bias = nn.Parameter(torch.empty(out_channels + out_scalars))
-        # Integers, which a change of the module's dtype leaves alone.
-        self.register_buffer("index", torch.tensor(_SLOTS), persistent=False)
-        self.register_buffer("sizes", torch.tensor(_SIZES).view(-1, 1, 1), persistent=False)
+        self.set_tables()
         self.reset_parameters()
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> EquiLinear:
-        super()._apply(fn, recurse)
-        # After `to_empty` they would hold anything, as no state brings them back.
-        self.index = torch.tensor(_SLOTS, device=self.index.device)
-        self.sizes = torch.tensor(_SIZES, device=self.sizes.device).view(-1, 1, 1)
-        return self
+    def tables(self, dtype: torch.dtype) -> dict[str, Tensor]:  # noqa: ARG002
+        """The map of every blade, and the number of blades of every map."""
+        return {"index": torch.tensor(_SLOTS), "sizes": torch.tensor(_SIZES).view(-1, 1, 1)}
 
     def reset_parameters(self) -> None:
         """Draws all weights anew, from torch's global generator."""

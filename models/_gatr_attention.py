@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch_geometric.nn.inits import reset
 
 from pyg_remul.models._equivariant_linear import EquiLinear
 from pyg_remul.models._projective_algebra import BLADES, NUM_EUCLIDEAN, POSITIONS
+from pyg_remul.ops import RaggedLayout, ragged_attention
 
 __all__ = ["GeometricAttention", "key_features", "query_features"]
 
@@ -40,9 +40,9 @@ class GeometricAttention(nn.Module):
 
     Example:
         >>> attention = GeometricAttention(channels=4, scalars=8, heads=2)
-        >>> x, s = attention(torch.ones(16, 1, 3, 4), torch.ones(1, 3, 8))
+        >>> x, s = attention(torch.ones(16, 3, 4), torch.ones(3, 8), RaggedLayout([1, 2]))
         >>> x.shape, s.shape
-        (torch.Size([16, 1, 3, 4]), torch.Size([1, 3, 8]))
+        (torch.Size([16, 3, 4]), torch.Size([3, 8]))
     """
 
     def __init__(self, channels: int, scalars: int, heads: int) -> None:
@@ -62,25 +62,23 @@ class GeometricAttention(nn.Module):
             reset(child)
         nn.init.zeros_(self.log_scale)
 
-    def forward(self, x: Tensor, s: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, s: Tensor, graphs: RaggedLayout) -> tuple[Tensor, Tensor]:
         """Returns what is added to the multivectors and scalars, in the same shapes.
 
         Args:
-            x: Multivectors of the nodes of graphs padded to n nodes, shape [16, B, n, C].
-            s: Scalars, shape [B, n, S].
-            mask: True for nodes, False for padding, shape [B, n]; None if there is no padding.
+            x: Multivectors of the nodes, shape [16, N, C].
+            s: Scalars, shape [N, S].
+            graphs: How the nodes belong to graphs.
         """
         x, s = self.qkv(x, s)
         multivectors, scalars = self._split(x, self.width), self._split(s, self.scalar_width)
         query, key, value = zip(multivectors, scalars, strict=True)
-        # As the heads share keys and values, the queries of all of them are rows of one matrix.
-        attended = functional.scaled_dot_product_attention(
-            query_features(*query, self.log_scale).flatten(1, 2).unsqueeze(1),
+        attended = ragged_attention(
+            query_features(*query, self.log_scale),
             key_features(*key).unsqueeze(1),
             torch.cat([*value[0], value[1]], dim=-1).unsqueeze(1),
-            attn_mask=None if mask is None else mask[:, None, None, :],
+            graphs,
         )
-        attended = attended.view(*query[1].shape[:-1], attended.size(-1))
         y, t = attended.split([len(BLADES) * self.width, self.scalar_width], dim=-1)
         y = y.unflatten(-1, (len(BLADES), self.width)).movedim(-2, 0)
         out: tuple[Tensor, Tensor] = self.out(y.flatten(-2), t.flatten(-2))

@@ -15,6 +15,7 @@ from pyg_remul.models._multivectors import (
     extract_translation,
 )
 from pyg_remul.models._projective_algebra import POSITIONS
+from pyg_remul.ops import RaggedLayout
 
 __all__ = [
     "centroid",
@@ -123,21 +124,17 @@ def excess(x: Tensor, s: Tensor, counts: Mapping[str, int]) -> Tensor:
     return (weights.abs() - 1).square().sum(dim=-1) + spare.square().sum(dim=-1)
 
 
-def centroid(points: Tensor, mask: Tensor | None) -> Tensor:
-    """Returns the mean of the points of every graph.
+def centroid(points: Tensor, graphs: RaggedLayout) -> Tensor:
+    """Returns at every node the mean of the points of its graph.
 
     Args:
-        points: Shape [B, n, P, 3].
-        mask: True for nodes, False for padding, shape [B, n]; None if there is no padding.
+        points: Shape [N, P, 3].
+        graphs: How the nodes belong to graphs.
 
     Returns:
-        Shape [B, 1, 1, 3].
+        Shape [N, 1, 3].
     """
-    if mask is None:
-        return points.mean(dim=(1, 2), keepdim=True)
-    weight = mask[..., None, None].to(points.dtype)
-    total = (points * weight).sum(dim=(1, 2), keepdim=True)
-    return total / (weight.sum(dim=(1, 2), keepdim=True) * points.size(2))
+    return graphs.mean(points.mean(dim=1)).unsqueeze(1)
 
 
 def _resize(x: Tensor, size: int) -> Tensor:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
 from e3nn import o3
-from torch import Tensor, nn
+from torch import Tensor
+
+from pyg_remul.models._exact_tables import ExactTables
 
 __all__ = ["MAX_DEGREES", "EquivariantKernels", "KernelBasis", "num_kernels"]
 
@@ -41,7 +44,7 @@ def num_kernels(degree_out: int, degree_in: int) -> int:
     return 2 * min(degree_out, degree_in) + 1
 
 
-class EquivariantKernels(nn.Module):
+class EquivariantKernels(ExactTables):
     r"""The equivariant kernels of `Thomas et al. (2018) <https://arxiv.org/abs/1802.08219>`_.
 
     .. math::
@@ -64,10 +67,13 @@ class EquivariantKernels(nn.Module):
 
     def __init__(self, num_degrees: int) -> None:
         super().__init__()
-        # No buffers, for `double()` would keep what float32 had rounded. They are real tensors
-        # whatever the modes are in which a model is built.
-        with torch.inference_mode(mode=False), torch.device("cpu"):
-            self.tables = [_table(degree, num_degrees) for degree in range(num_degrees)]
+        self.num_degrees = num_degrees
+        self.set_tables()
+
+    def tables(self, dtype: torch.dtype) -> dict[str, Tensor]:
+        """The map from the harmonics to the kernels of each degree."""
+        tables = _tables(self.num_degrees, dtype)
+        return {f"table_{degree}": table for degree, table in enumerate(tables)}
 
     def forward(self, direction: Tensor) -> KernelBasis:
         """Returns the kernels of every edge.
@@ -75,15 +81,23 @@ class EquivariantKernels(nn.Module):
         Args:
             direction: Unit vectors or zeros, shape [E, 3].
         """
-        degrees = list(range(2 * len(self.tables) - 1))
+        degrees = list(range(2 * self.num_degrees - 1))
         harmonics: Tensor = o3.spherical_harmonics(
             degrees, direction, normalize=False, normalization="integral"
         )
-        kernels = (harmonics @ table.to(direction) for table in self.tables)
-        rows = (2 * degree + 1 for degree in range(len(self.tables)))
+        tables = [self.get_buffer(f"table_{degree}") for degree in range(self.num_degrees)]
+        kernels = (harmonics @ table for table in tables)
+        rows = (2 * degree + 1 for degree in range(self.num_degrees))
         return KernelBasis(
             tuple(k.unflatten(-1, (row, -1)) for k, row in zip(kernels, rows, strict=True))
         )
+
+
+@lru_cache(maxsize=2 * MAX_DEGREES)
+def _tables(num_degrees: int, dtype: torch.dtype) -> tuple[Tensor, ...]:
+    if dtype != torch.float64:
+        return tuple(table.to(dtype) for table in _tables(num_degrees, torch.float64))
+    return tuple(_table(degree, num_degrees) for degree in range(num_degrees))
 
 
 def _table(degree: int, num_degrees: int) -> Tensor:

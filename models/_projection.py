@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from pyg_remul.models._exact_tables import ExactTables
 from pyg_remul.models._invariant_tensors import invariant_basis
 from pyg_remul.models._tensor_representation import TensorRepresentation, TensorTerm
+from pyg_remul.precision import full_precision
 
 __all__ = ["Projection"]
 
 
-class Projection(nn.Module):
+class Projection(ExactTables):
     r"""Orthogonal projection :math:`P` of affine maps onto the equivariant ones.
 
     .. math::
@@ -25,9 +26,6 @@ class Projection(nn.Module):
     where the block :math:`W_{ab}`, from tensors of rank b to tensors of rank a, is made of tensors
     of rank a + b, the bias :math:`b_a` of tensors of rank a, and :math:`Q` is an orthonormal basis
     of the invariant tensors of that rank. Blocks between tensors of different parity vanish.
-
-    The bases follow the module to other types and devices, always from their exact values, and are
-    no part of its state.
 
     Args:
         source: The tensors on which the maps act.
@@ -46,7 +44,12 @@ class Projection(nn.Module):
     def __init__(self, source: TensorRepresentation, target: TensorRepresentation) -> None:
         super().__init__()
         self.entries = _sort_entries(source, target)
-        self._set_tables(torch.empty(0))
+        self.set_tables()
+
+    def tables(self, dtype: torch.dtype) -> dict[str, Tensor]:
+        """The order of the entries, and the bases of the ranks that occur."""
+        bases = {f"basis_{rank}": invariant_basis(rank, dtype) for rank in self.entries.sizes}
+        return {"order": self.entries.order, "inverse": self.entries.inverse, **bases}
 
     def forward(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the equivariant parts of a matrix [target, source] and a bias [target]."""
@@ -58,20 +61,6 @@ class Projection(nn.Module):
             weight, bias, self.order, self.inverse, sizes, *bases
         )
         return projected
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Projection:
-        super()._apply(fn, recurse)
-        *_, last = self.buffers()  # a basis, if there is any
-        self._set_tables(last)
-        return self
-
-    def _set_tables(self, like: Tensor) -> None:
-        """Brings the exact tables anew: a basis that went through float32 keeps its rounding."""
-        tables = {"order": self.entries.order, "inverse": self.entries.inverse}
-        for rank in self.entries.sizes:
-            tables[f"basis_{rank}"] = invariant_basis(rank, like.dtype)
-        for name, table in tables.items():
-            self.register_buffer(name, table.to(like.device), persistent=False)
 
 
 class _Entries(NamedTuple):
@@ -158,8 +147,7 @@ def _project(
     *bases: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """Sorts the entries into tensors by rank, projects these, and sorts them back."""
-    exact = nullcontext() if weight.is_meta else torch.autocast(weight.device.type, enabled=False)
-    with exact:
+    with full_precision(weight.device):
         entries = torch.cat([weight.flatten(), bias]).index_select(0, order)
         projected = [
             (part.view(-1, basis.size(0)) @ basis @ basis.T).flatten()

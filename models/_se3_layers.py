@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.utils import scatter, softmax
 
 from pyg_remul.models._fibers import (
     Features,
@@ -18,6 +17,7 @@ from pyg_remul.models._fibers import (
 )
 from pyg_remul.models._kernel_basis import KernelBasis
 from pyg_remul.models._radial_kernels import SteerableKernels
+from pyg_remul.ops import Topology, segment_gather, segment_softmax, segment_sum
 
 __all__ = ["AttentiveMixing", "Edges", "NormNonlinearity", "SE3AttentionLayer"]
 
@@ -26,15 +26,13 @@ class Edges(NamedTuple):
     """What the layers read of the edges.
 
     Attributes:
-        source: Node j of every edge, shape [E].
-        target: Node i of every edge, shape [E].
+        topology: Node j where every edge begins, and node i where it ends.
         difference: :math:`x_i - x_j`, shape [E, 3].
         invariants: Shape [E, D].
         basis: The kernels of the directions.
     """
 
-    source: Tensor
-    target: Tensor
+    topology: Topology
     difference: Tensor
     invariants: Tensor
     basis: KernelBasis
@@ -88,7 +86,8 @@ class SE3AttentionLayer(nn.Module):
 
     def forward(self, features: Features, edges: Edges) -> Features:
         """Returns the updated features of the nodes."""
-        sources = {degree: x.index_select(0, edges.source) for degree, x in features.items()}
+        by_source = edges.topology.by_source
+        sources = {degree: segment_gather(x, by_source) for degree, x in features.items()}
         if self.add_difference:
             first, rest = sources[1][..., :1], sources[1][..., 1:]
             sources[1] = torch.cat([first + edges.difference.unsqueeze(-1), rest], dim=-1)
@@ -101,11 +100,10 @@ class SE3AttentionLayer(nn.Module):
     ) -> Features:
         query = split_heads(self.query(features), self.heads)
         key, value = split_heads(keys, self.heads), split_heads(values, self.heads)
-        scores = self.scale * (query.index_select(0, edges.target) * key).sum(dim=-1)
-        weights = softmax(scores, edges.target, num_nodes=query.size(0))
-        attended = scatter(
-            weights.unsqueeze(-1) * value, edges.target, dim=0, dim_size=query.size(0)
-        )
+        by_target = edges.topology.by_target
+        scores = self.scale * (segment_gather(query, by_target) * key).sum(dim=-1)
+        weights = segment_softmax(scores, by_target)
+        attended = segment_sum(weights.unsqueeze(-1) * value, by_target)
         return join_heads(attended, self.values)
 
 

@@ -141,7 +141,8 @@ class TensorPerceptron(GeometricModel):
             Shape [N, out_channels].
 
         Raises:
-            ValueError: As :meth:`features`, or if the square of an output is not representable.
+            ValueError: As :meth:`features`, or on the CPU if the square of an output is not
+                representable.
         """
         parts = self.target.split(self._representable(self.head(self.features(data))))
         kinds = self.out_layout.counts.items()
@@ -154,7 +155,12 @@ class TensorPerceptron(GeometricModel):
 
     @staticmethod
     def _representable(out: Tensor) -> Tensor:
-        """Refuses outputs that the quadratic layers have let grow beyond a squared loss."""
+        """Refuses outputs that the quadratic layers have let grow beyond a squared loss.
+
+        On the CPU only, as on a GPU it would wait for the device; there the loss becomes infinite.
+        """
+        if out.device.type != "cpu":
+            return out
         size = out.detach().abs()
         if not (size < torch.finfo(out.dtype).max ** 0.5).all():
             raise ValueError(

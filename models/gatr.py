@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from pyg_remul.checks import check_integers, check_numbers
-from pyg_remul.models._base import Symmetry, graph_sizes
+from pyg_remul.models._base import Symmetry, node_layout
 from pyg_remul.models._equivariant_linear import EquiLinear
 from pyg_remul.models._gatr_attention import GeometricAttention
 from pyg_remul.models._gatr_layers import GeometricMLP, equi_norm
@@ -22,7 +22,7 @@ from pyg_remul.models._gatr_objects import (
     readout_sizes,
 )
 from pyg_remul.models._geometric import KINDS, NBODY_REPS, GeometricModel
-from pyg_remul.models._padding import Padding
+from pyg_remul.ops import RaggedLayout
 
 __all__ = ["GATr", "GATrBlock"]
 
@@ -43,9 +43,10 @@ class GATrBlock(nn.Module):
 
     Example:
         >>> import torch
-        >>> x, s = GATrBlock(4, 8, heads=2)(torch.ones(16, 1, 3, 4), torch.ones(1, 3, 8))
+        >>> block = GATrBlock(4, 8, heads=2)
+        >>> x, s = block(torch.ones(16, 3, 4), torch.ones(3, 8), RaggedLayout([1, 2]))
         >>> x.shape, s.shape
-        (torch.Size([16, 1, 3, 4]), torch.Size([1, 3, 8]))
+        (torch.Size([16, 3, 4]), torch.Size([3, 8]))
     """
 
     def __init__(self, channels: int, scalars: int, heads: int) -> None:
@@ -53,18 +54,18 @@ class GATrBlock(nn.Module):
         self.attention = GeometricAttention(channels, scalars, heads)
         self.mlp = GeometricMLP(channels, scalars)
 
-    def forward(self, x: Tensor, s: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, s: Tensor, graphs: RaggedLayout) -> tuple[Tensor, Tensor]:
         """Returns the updated multivectors and scalars.
 
         Args:
-            x: Multivectors of the nodes of graphs padded to n nodes, shape [16, B, n, C].
-            s: Scalars, shape [B, n, S].
-            mask: True for nodes, False for padding, shape [B, n]; None if there is no padding.
+            x: Multivectors of the nodes, shape [16, N, C].
+            s: Scalars, shape [N, S].
+            graphs: How the nodes belong to graphs.
 
         Returns:
-            Shapes [16, B, n, C] and [B, n, S].
+            Shapes [16, N, C] and [N, S].
         """
-        y, t = self.attention(*equi_norm(x, s), mask)
+        y, t = self.attention(*equi_norm(x, s), graphs)
         x, s = x + y, s + t
         y, t = self.mlp(*equi_norm(x, s))
         return x + y, s + t
@@ -98,8 +99,6 @@ class GATr(GeometricModel):
         for points of weight nearly zero, where the released code depends on the origin. A vector
         is read relative to the same mean. The released code makes the initial weights of grade 0
         larger than it means to, by a factor of :math:`\sqrt 2`; here they are as meant.
-
-        For second derivatives see :class:`~pyg_remul.models.GraphTransformer`.
 
     Args:
         hidden_channels: Number of multivectors in the blocks.
@@ -159,23 +158,24 @@ class GATr(GeometricModel):
         out_channels, out_scalars = readout_sizes(self.out_layout.counts)
         self.readout = EquiLinear(hidden_channels, out_channels, hidden_scalars, out_scalars)
 
-    def core(self, x: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def core(self, x: Tensor, graphs: RaggedLayout | None = None) -> tuple[Tensor, Tensor]:
         """Returns the outputs of the nodes, and what :meth:`regularisation` adds up.
 
         Args:
-            x: Inputs of the nodes of graphs padded to n nodes, shape [B, n, in_channels].
-            mask: True for nodes, False for padding, shape [B, n]; None if there is no padding.
+            x: Inputs of the nodes, shape [N, in_channels].
+            graphs: How the nodes belong to graphs; None if all are of one graph.
 
         Returns:
-            Shapes [B, n, out_channels] and [B, n].
+            Shapes [N, out_channels] and [N].
         """
+        graphs = graphs or RaggedLayout([x.size(0)])
         objects = self.layout.split(x)
-        origin = centroid(objects["point"], mask) if "point" in objects else x.new_zeros(())
+        origin = centroid(objects["point"], graphs) if "point" in objects else x.new_zeros(())
         if "point" in objects:
             objects["point"] = objects["point"] - origin
         h, s = self.embedding(*embed_objects(objects))
         for block in self.blocks:
-            h, s = block(h, s, mask)
+            h, s = block(h, s, graphs)
         h, s = self.readout(h, s)
         outputs = read_objects(h, s, self.out_layout.counts)
         if "point" in outputs:
@@ -195,10 +195,10 @@ class GATr(GeometricModel):
             ValueError: If an attribute is missing or does not fit.
         """
         x = self.node_inputs(data)
-        sizes = graph_sizes(data, self.inputs[0], x.size(0))
-        padding = Padding(sizes, x.device)
-        out, summands = map(padding.unpad, self.core(padding.pad(x), padding.mask))
-        self._excess = summands.sum() / len(sizes) if self.training else None
+        graphs = node_layout(data, self.inputs[0], x)
+        out, summands = self.core(x, graphs)
+        num_graphs = 1 if graphs is None else graphs.num_graphs
+        self._excess = summands.sum() / num_graphs if self.training else None
         return out
 
     def regularisation(self) -> Tensor:
@@ -222,7 +222,7 @@ class GATr(GeometricModel):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leaves out the penalty, which holds on to the graph of the last pass."""
-        return {**self.__dict__, "_excess": None}
+        return {**super().__getstate__(), "_excess": None}
 
     def __repr__(self) -> str:
         return (

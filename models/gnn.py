@@ -13,7 +13,7 @@ from torch_geometric.typing import OptTensor
 from pyg_remul.checks import check_integers
 from pyg_remul.models._base import NodeModel, edge_inputs
 from pyg_remul.models._edge_maps import check_edge_attr, split_first_map
-from pyg_remul.ops import EdgeNetwork, Topology, edge_messages
+from pyg_remul.ops import EdgeNetwork, Linear, Topology, edge_messages
 
 __all__ = ["GNN", "GNNLayer"]
 
@@ -41,13 +41,13 @@ class GNNLayer(nn.Module):
         super().__init__()
         self.edge_dim = edge_dim
         self.edge_mlp = nn.Sequential(
-            nn.Linear(2 * channels + edge_dim, channels),
+            Linear(2 * channels + edge_dim, channels),
             nn.SiLU(),
-            nn.Linear(channels, channels),
+            Linear(channels, channels),
             nn.SiLU(),
         )
         self.node_mlp = nn.Sequential(
-            nn.Linear(2 * channels, channels), nn.SiLU(), nn.Linear(channels, channels)
+            Linear(2 * channels, channels), nn.SiLU(), Linear(channels, channels)
         )
 
     def reset_parameters(self) -> None:
@@ -135,7 +135,7 @@ class GNN(NodeModel):
         self.edge_attr = edge_attr
         self.embedding = nn.Linear(in_channels, hidden_channels)
         self.layers = nn.ModuleList(GNNLayer(hidden_channels, edge_dim) for _ in range(num_layers))
-        self.decoder = nn.Sequential(nn.Linear(hidden_channels, hidden_channels), nn.SiLU())
+        self.decoder = nn.Sequential(Linear(hidden_channels, hidden_channels), nn.SiLU())
         self.head = nn.Linear(hidden_channels, out_channels)
 
     def core(self, x: Tensor, edge_index: Tensor, edge_attr: OptTensor = None) -> Tensor:

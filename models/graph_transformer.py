@@ -10,8 +10,8 @@ from torch.nn import functional
 from torch_geometric.data import Data
 
 from pyg_remul.checks import check_integers
-from pyg_remul.models._base import NodeModel, graph_sizes
-from pyg_remul.models._padding import Padding
+from pyg_remul.models._base import NodeModel, node_layout
+from pyg_remul.ops import RaggedLayout, ragged_attention
 
 __all__ = ["GraphTransformer", "TransformerBlock"]
 
@@ -36,8 +36,9 @@ class TransformerBlock(nn.Module):
 
     Example:
         >>> import torch
-        >>> TransformerBlock(channels=8, heads=2)(torch.ones(5, 3, 8)).shape
-        torch.Size([5, 3, 8])
+        >>> block = TransformerBlock(channels=8, heads=2)
+        >>> block(torch.ones(5, 8), RaggedLayout([2, 3])).shape
+        torch.Size([5, 8])
     """
 
     def __init__(self, channels: int, heads: int, norm_axes: NormAxes = "channels") -> None:
@@ -50,33 +51,28 @@ class TransformerBlock(nn.Module):
             nn.Linear(channels, 2 * channels), nn.GELU(), nn.Linear(2 * channels, channels)
         )
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, graphs: RaggedLayout) -> Tensor:
         """Returns the updated channels.
 
         Args:
-            x: Channels of the nodes of graphs padded to n nodes, shape [B, n, C].
-            mask: True for nodes, False for padding, shape [B, n]; None if there is no padding.
+            x: Channels of the nodes, shape [N, C].
+            graphs: How the nodes belong to graphs.
 
         Returns:
-            Shape [B, n, C].
+            Shape [N, C].
         """
-        x = x + self._attend(self._norm(x, mask), mask)
-        out: Tensor = x + self.mlp(self._norm(x, mask))
+        x = x + self._attend(self._norm(x, graphs), graphs)
+        out: Tensor = x + self.mlp(self._norm(x, graphs))
         return out
 
-    def _norm(self, x: Tensor, mask: Tensor | None) -> Tensor:
+    def _norm(self, x: Tensor, graphs: RaggedLayout) -> Tensor:
         if self.norm_axes == "channels":
             return functional.layer_norm(x, x.shape[-1:])
-        if mask is None:
-            return functional.layer_norm(x, x.shape[-2:])
-        return _masked_graph_norm(x, mask)
+        return _graph_norm(x, graphs)
 
-    def _attend(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        query, key, value = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        attended = functional.scaled_dot_product_attention(
-            query, key, value, attn_mask=None if mask is None else mask[:, None, None, :]
-        )
-        out: Tensor = self.out(attended.transpose(1, 2).flatten(-2))
+    def _attend(self, x: Tensor, graphs: RaggedLayout) -> Tensor:
+        query, key, value = self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(1)
+        out: Tensor = self.out(ragged_attention(query, key, value, graphs).flatten(1))
         return out
 
 
@@ -98,9 +94,6 @@ class GraphTransformer(NodeModel):
     Note:
         ``norm_axes="graph"`` normalises jointly over the nodes and channels of a graph, as the
         baseline's released code did before its version 1.4.2.
-
-        The fused kernels of attention have no second derivatives. To train on forces, wrap the
-        forward pass in ``torch.nn.attention.sdpa_kernel(SDPBackend.MATH)``.
 
     Args:
         in_channels: Total number of columns of the inputs.
@@ -149,19 +142,20 @@ class GraphTransformer(NodeModel):
         )
         self.head = nn.Linear(hidden_channels, out_channels)
 
-    def core(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def core(self, x: Tensor, graphs: RaggedLayout | None = None) -> Tensor:
         """Returns the channels after the last block.
 
         Args:
-            x: Inputs of the nodes of graphs padded to n nodes, shape [B, n, in_channels].
-            mask: True for nodes, False for padding, shape [B, n]; None if there is no padding.
+            x: Inputs of the nodes, shape [N, in_channels].
+            graphs: How the nodes belong to graphs; None if all are of one graph.
 
         Returns:
-            Shape [B, n, hidden_channels].
+            Shape [N, hidden_channels].
         """
+        graphs = graphs or RaggedLayout([x.size(0)])
         h: Tensor = self.embedding(x)
         for block in self.blocks:
-            h = block(h, mask)
+            h = block(h, graphs)
         return h
 
     def features(self, data: Data) -> Tensor:
@@ -171,8 +165,7 @@ class GraphTransformer(NodeModel):
             ValueError: If an attribute is missing or does not fit.
         """
         x = self.node_inputs(data)
-        padding = Padding(graph_sizes(data, self.inputs[0], x.size(0)), x.device)
-        return padding.unpad(self.core(padding.pad(x), padding.mask))
+        return self.core(x, node_layout(data, self.inputs[0], x))
 
     def forward(self, data: Data) -> Tensor:
         """Returns the outputs of all nodes.
@@ -193,10 +186,11 @@ class GraphTransformer(NodeModel):
         return f"{super().__repr__()[:-1]}, heads={self.heads})"
 
 
-def _masked_graph_norm(x: Tensor, mask: Tensor, eps: float = 1e-5) -> Tensor:
-    """Layer norm [B, n, C] over the nodes and channels of each graph, leaving out its padding."""
-    weight = mask.unsqueeze(-1).to(x.dtype)
-    weight = weight / (weight.sum(dim=1, keepdim=True) * x.size(-1))
-    centred = x - (x * weight).sum(dim=(1, 2), keepdim=True)
-    variance = (centred.square() * weight).sum(dim=(1, 2), keepdim=True)
+def _graph_norm(x: Tensor, graphs: RaggedLayout, eps: float = 1e-5) -> Tensor:
+    """Layer norm [N, C] over the nodes and channels of each graph."""
+    if graphs.mask is None:
+        blocks = graphs.to_blocks(x)
+        return graphs.to_rows(functional.layer_norm(blocks, blocks.shape[1:]))
+    centred = x - graphs.mean(x.mean(dim=-1, keepdim=True))
+    variance = graphs.mean(centred.square().mean(dim=-1, keepdim=True))
     return centred * (variance + eps).rsqrt()

@@ -17,6 +17,7 @@ from pyg_remul.models._fibers import Features
 from pyg_remul.models._geometric import GeometricModel
 from pyg_remul.models._kernel_basis import MAX_DEGREES, EquivariantKernels
 from pyg_remul.models._se3_layers import Edges, NormNonlinearity, SE3AttentionLayer
+from pyg_remul.ops import Topology, segment_gather
 
 __all__ = ["SE3Transformer"]
 
@@ -152,11 +153,12 @@ class SE3Transformer(GeometricModel):
         objects = self.layout.split(x)
         pos = objects["point"][:, 0]
         objects["point"] = objects["point"][:, 1:] - pos.unsqueeze(1)
-        source, target = edge_index[0], edge_index[1]
-        difference = pos.index_select(0, target) - pos.index_select(0, source)
+        topology = Topology(edge_index, x.size(0))
+        ends = segment_gather(pos, topology.by_target)
+        difference = ends - segment_gather(pos, topology.by_source)
         direction, length = direction_and_length(difference)
         invariants = torch.cat([edge_scalars, length], dim=-1)
-        edges = Edges(source, target, difference, invariants, self.kernels(direction))
+        edges = Edges(topology, difference, invariants, self.kernels(direction))
         features = self._read(objects)
         for layer, norm in zip(self.layers, self.norms, strict=True):
             features = norm(layer(features, edges))

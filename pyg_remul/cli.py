@@ -183,10 +183,13 @@ def _bench_command(
     """Measure speed: as ratios of alternatives that run in turns, with median and deciles.
 
     Args:
-        name: What to measure. complexity: time and memory of GATr and the Transformer against batch
-            size. gatr, se3: their formulation against plainer ones. step: a REMUL step against a
-            plain one. rotation: a batch against its graphs. loader: StackedLoader against PyG's.
-            nbody, motion, trajectory, simulation: the data's makers and readers.
+        name: What to measure. attention: graphs of different sizes against padding all to the
+            largest. complexity: time and memory of GATr and the Transformer against batch size.
+            messages: GNN and EGNN against the usual formulation of their layers. gatr, se3: their
+            formulation against plainer ones. step: a REMUL step against a plain one.
+            training_step: steps a second at the paper's sizes. rotation: a batch against its
+            graphs. loader: StackedLoader against PyG's. nbody, motion, trajectory, simulation: the
+            data's makers and readers.
         timing: How to measure.
     """
     settings = Settings(**vars(timing))

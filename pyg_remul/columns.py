@@ -10,6 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from pyg_remul.transfer import send
+
 __all__ = ["Column", "Cut", "Level", "TextColumn", "cut_rows", "pointer"]
 
 _CPU = torch.device("cpu")
@@ -59,9 +61,9 @@ class Level:
         if self.size is not None:
             graphs, slices = self._graphs(num * self.size, device), self._slices(num + 1, device)
             return graphs.clone(), slices.clone()
-        total, sizes = int(cut.slices[-1]), cut.slices.diff().to(device)
+        total, sizes = int(cut.slices[-1]), send(cut.slices.diff(), device)
         graphs = torch.arange(num, device=device).repeat_interleave(sizes, output_size=total)
-        return graphs, cut.slices.to(device, copy=True)
+        return graphs, send(cut.slices.clone(), device)
 
 
 class Column:
@@ -128,11 +130,11 @@ class Column:
             if not bool(incs[-1]):
                 return value  # as PyG leaves it, with its dtype
             incs = incs.to(torch.result_type(value, incs[0]))  # PyG adds each as a number
-        incs = incs.to(value.device)
+        incs = send(incs, value.device)
         graph_dim = value.dim() - (self.level.size is not None)
         shift = incs.reshape(-1, *[1] * (graph_dim + 1 - incs.dim()), *incs.shape[1:])
         if self.level.size is None:
-            sizes, total = slices.diff().to(value.device), int(slices[-1])
+            sizes, total = send(slices.diff(), value.device), int(slices[-1])
             shift = shift.select(self.dim + 1, 0)
             shift = shift.repeat_interleave(sizes, dim=0, output_size=total)
         return value + shift.movedim(0, self.dim)
@@ -177,7 +179,7 @@ class _Prefix:
     def __call__(self, num: int, device: torch.device = _CPU) -> Tensor:
         longest = self._longest.get(device)
         if longest is None or longest.size(self.dim) < num:
-            longest = self._longest[device] = self.make(num).to(device)
+            longest = self._longest[device] = send(self.make(num), device)
         return longest.narrow(self.dim, 0, num)
 
 
@@ -206,8 +208,8 @@ def _find_rows(slices: Tensor, index: Tensor, device: torch.device) -> tuple[Ten
     sizes = slices[index + 1] - starts
     boundaries = pointer(sizes)
     total = int(boundaries[-1])
-    offsets = (starts - boundaries[:-1]).to(device)
-    offsets = offsets.repeat_interleave(sizes.to(device), output_size=total)
+    offsets = send(starts - boundaries[:-1], device)
+    offsets = offsets.repeat_interleave(send(sizes, device), output_size=total)
     return torch.arange(total, device=device) + offsets, boundaries
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 from pyg_remul.checks import check_choice, check_integers, check_numbers
+from pyg_remul.precision import Precision
 
 __all__ = ["MethodName", "ModelName", "PresetName", "Task", "TrainConfig", "preset"]
 
@@ -26,6 +27,15 @@ _COUNTS = (
     *("hidden_channels", "num_layers", "heads", "hidden_scalars", "num_degrees"),
     *("steps", "batch_size", "val_every", "num_samples", "patience", "num_train", "num_eval"),
 )
+_CHOICES: dict[str, tuple[object, ...]] = {
+    "task": get_args(Task),
+    "preset": get_args(PresetName),
+    "model": get_args(ModelName),
+    "method": get_args(MethodName),
+    "precision": get_args(Precision),
+    "compile": (False, True),
+    "cuda_graphs": (False, True),
+}
 _PENALISED = ("gatr", "rpp", "per")
 _POSITIVE = ("lr", "lr_final", "eta", "clip")
 
@@ -149,6 +159,13 @@ class TrainConfig:
     """Validations without improvement after which training stops; never by default."""
     equivariance_graphs: int = 32
     """Validation graphs on which each validation measures the equivariance errors; 0 for none."""
+    precision: Precision = "float32"
+    """Of the model's products in training and validation: `tf32` rounds their factors on GPUs, and
+    `bf16` runs the model under autocast. Losses, weights and the final evaluation do not change."""
+    compile: bool = False
+    """Compile the tensor core of the model by torch.compile."""
+    cuda_graphs: bool = False
+    """Replay the step as a CUDA graph; for graphs of one size, on a GPU."""
     num_train: int | None = None
     """Training graphs; the dataset's own number by default."""
     num_eval: int | None = None
@@ -161,9 +178,8 @@ class TrainConfig:
     """Folder of the datasets."""
 
     def __post_init__(self) -> None:
-        choices = {"task": Task, "preset": PresetName, "model": ModelName, "method": MethodName}
-        for name, allowed in choices.items():
-            check_choice(name, getattr(self, name), get_args(allowed))
+        for name, allowed in _CHOICES.items():
+            check_choice(name, getattr(self, name), allowed)
         given = {name: value for name, value in vars(self).items() if value is not None}
         check_integers(**{name: given[name] for name in _COUNTS if name in given})
         check_numbers(**{name: given[name] for name in _POSITIVE if name in given})

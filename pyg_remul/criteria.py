@@ -74,13 +74,29 @@ class Criteria:
             prediction, reference = predictions[name], references[name]
             if name in self.masks:
                 chosen = _mask(batch, self.masks[name], prediction)
-                prediction, reference = prediction[chosen], reference[chosen]
-                check_finite(reference, str(name))
-            terms.append(weight * self._loss(name, prediction, reference))
+                term = self._masked_loss(name, prediction, reference, chosen)
+            else:
+                term = self._loss(name, prediction, reference)
+            terms.append(weight * term)
         return torch.stack(terms).sum()
 
+    def _masked_loss(
+        self, name: Key, prediction: Tensor, reference: Tensor, chosen: Tensor
+    ) -> Tensor:
+        """The mean over the chosen rows; only a function needs them cut out, which waits."""
+        if self.losses[name] not in _CRITERIA.values():
+            reference = reference[chosen]
+            check_finite(reference, str(name))
+            return self._loss(name, prediction[chosen], reference)
+        rows = chosen.reshape(-1, *[1] * (prediction.dim() - 1))
+        reference = reference.where(rows, 0)
+        check_finite(reference, str(name))
+        # The others count as 0 without an error, in a mean over all rows.
+        mean = self._loss(name, prediction.where(rows, 0), reference)
+        return mean * len(chosen) / chosen.sum().clamp(min=1)
+
     def _loss(self, name: Key, prediction: Tensor, reference: Tensor) -> Tensor:
-        if not len(prediction):  # no row chosen
+        if not len(prediction):  # whose mean would be NaN
             return prediction.sum()
         loss = self.losses[name](prediction, reference)
         if loss.dim() != 0:

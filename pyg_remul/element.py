@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pyg_remul.precision import full_precision
 from pyg_remul.representations import parse_representation
+from pyg_remul.transfer import send
 
 __all__ = ["GroupElement"]
 
@@ -66,7 +68,7 @@ class GroupElement:
     def parity(self) -> Tensor:
         """Determinants, exactly 1 for rotations and -1 for reflections, shape ``[B]``."""
         matrix = self.matrix if self.matrix.dtype == torch.float64 else self.matrix.float()
-        return torch.linalg.det(matrix).sign().to(self.matrix.dtype)
+        return _determinant(matrix).sign().to(self.matrix.dtype)
 
     def __len__(self) -> int:
         return self.matrix.size(0)
@@ -84,8 +86,8 @@ class GroupElement:
         """The same elements with another dtype or on another device."""
         translation = self.translation
         if translation is not None:
-            translation = translation.to(device, dtype)
-        return GroupElement(self.matrix.to(device, dtype), translation)
+            translation = send(translation, device, dtype)
+        return GroupElement(send(self.matrix, device, dtype), translation)
 
     def compose(self, other: GroupElement) -> GroupElement:
         """The elements that act as ``other`` first and ``self`` second.
@@ -96,7 +98,7 @@ class GroupElement:
         Returns:
             The products ``self * other``.
         """
-        with torch.autocast(self.matrix.device.type, enabled=False):
+        with full_precision(self.matrix.device):
             matrix = self.matrix @ other.matrix
         if other.translation is None and self.translation is None:
             return GroupElement(matrix)
@@ -143,3 +145,13 @@ class GroupElement:
                 f"{'no index' if index is None else f'{rows} entries'}."
             )
         return representation.transform(value, self, index)
+
+
+def _determinant(matrix: Tensor) -> Tensor:
+    """By its formula in two and three dimensions, as a factorisation may wait for the device."""
+    if matrix.size(-1) == 2:
+        return matrix[:, 0, 0] * matrix[:, 1, 1] - matrix[:, 0, 1] * matrix[:, 1, 0]
+    if matrix.size(-1) == 3:
+        first, second, third = matrix.unbind(dim=1)
+        return (torch.linalg.cross(first, second) * third).sum(dim=-1)
+    return torch.linalg.det(matrix)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from itertools import chain
-from typing import Any
 
 import torch
 from torch import nn
@@ -15,7 +13,7 @@ from torch_geometric.data import Batch
 
 from pyg_remul.prediction import Model
 
-__all__ = ["cast", "device_of", "evaluating", "without_tf32"]
+__all__ = ["cast", "device_of", "evaluating"]
 
 
 def device_of(model: Model) -> torch.device | None:
@@ -51,37 +49,3 @@ def evaluating(model: Model, dtype: torch.dtype | None) -> Iterator[Model]:
 def _has_dtype(model: nn.Module, dtype: torch.dtype) -> bool:
     tensors = chain(model.parameters(), model.buffers())
     return all(tensor.dtype == dtype for tensor in tensors if tensor.is_floating_point())
-
-
-@contextmanager
-def without_tf32() -> Iterator[None]:
-    """Full float32 products, for TF32 alone costs an equivariant model three digits."""
-    restore = _disable_tf32()
-    try:
-        yield
-    finally:
-        restore()
-
-
-def _disable_tf32() -> Callable[[], object]:
-    """Returns what undoes it. Torch has two sets of settings, and refuses to mix them."""
-    try:
-        matmul, cudnn = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    except RuntimeError:  # the newer ones are in use
-        backends: Any = torch.backends  # not annotated by torch
-        return _set_precisions({backends.cuda.matmul: "ieee", backends.cudnn.conv: "ieee"})
-    _set_tf32("highest", False)
-    return partial(_set_tf32, matmul, cudnn)
-
-
-def _set_tf32(matmul: str, cudnn: bool) -> None:
-    torch.set_float32_matmul_precision(matmul)
-    torch.backends.cudnn.allow_tf32 = cudnn
-
-
-def _set_precisions(precisions: dict[Any, str]) -> Callable[[], object]:
-    """Sets the precision of each backend, and returns what undoes it."""
-    earlier = {backend: backend.fp32_precision for backend in precisions}
-    for backend, precision in precisions.items():
-        backend.fp32_precision = precision
-    return partial(_set_precisions, earlier)

@@ -7,7 +7,7 @@ import logging
 import pickle
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from pyg_remul.evaluation import device_of, evaluating
 from pyg_remul.groups import SO3
 from pyg_remul.loss import RemulLoss
 from pyg_remul.metrics import equivariance_error
+from pyg_remul.precision import tf32
 from pyg_remul.run_folder import RunFolder
 from pyg_remul.stacked_loader import StackedLoader
 from pyg_remul.tasks import TaskData, build_model, load_task
@@ -66,16 +67,17 @@ def train(
         _check_resumable(folder)
     data = load_task(config, progress=report is None)
     module = RemulModule(config, build_model(config, data), data.reps)
+    datamodule = RemulDataModule(config, data)
     if checkpoint is None:
         folder.claim(config)  # not before the options have proved possible
     else:
         folder.note_versions()
     with _quiet(), _progress(config.steps, report) as progress:
         trainer = _trainer(config, folder, [StepReport(progress)], curves=report is None)
-        datamodule = RemulDataModule(config, data)
         path = None if checkpoint is None else str(checkpoint)
         try:
-            trainer.fit(module, datamodule, ckpt_path=path, weights_only=True)
+            with tf32(allowed=True) if config.precision == "tf32" else nullcontext():
+                trainer.fit(module, datamodule, ckpt_path=path, weights_only=True)
         except SystemExit as error:  # which Lightning makes of an interruption
             raise KeyboardInterrupt from error
     results = evaluate(folder.best, config.data, task=data)

@@ -18,6 +18,7 @@ from pyg_remul.rotations import (
     unit_axis,
 )
 from pyg_remul.sampling import Degrees, Group, check_degrees
+from pyg_remul.transfer import send
 
 __all__ = ["E2", "E3", "O2", "O3", "SE2", "SE3", "SO2", "SO3", "Group"]
 
@@ -48,7 +49,8 @@ class _SpaceGroup(Group):
             angle = signed_angle(uniforms[:, 2], self.degrees)
             return axis_angle_rotation(unit_axis(uniforms[:, :2]), angle)
         angles = signed_angle(uniforms, self.degrees).unbind(-1)
-        axes = torch.eye(3).to(uniforms)[:, None].expand(3, len(uniforms), 3)
+        axes = torch.eye(3, dtype=uniforms.dtype, device=uniforms.device)
+        axes = axes[:, None].expand(3, len(uniforms), 3)
         x, y, z = (
             axis_angle_rotation(axis, angle) for axis, angle in zip(axes, angles, strict=True)
         )
@@ -212,7 +214,8 @@ class SO2(Group):
         angle = signed_angle(uniforms[:, 0], self.degrees or (0.0, 180.0))
         if self._direction is None:
             return planar_rotation(angle)
-        return axis_angle_rotation(angle.new_tensor([self._direction]).expand(len(angle), 3), angle)
+        axis = send(torch.tensor(self._direction, dtype=angle.dtype), angle.device)
+        return axis_angle_rotation(axis.expand(len(angle), 3), angle)
 
     def _options(self) -> dict[str, object]:
         options: dict[str, object] = {} if self.axis is None else {"axis": self.axis}

@@ -9,6 +9,8 @@ from e3nn import o3
 from torch import Tensor
 
 from pyg_remul.checks import check_integers
+from pyg_remul.precision import full_precision
+from pyg_remul.transfer import send
 
 __all__ = ["irreps_to_tensor", "tensor_to_irreps", "wigner_matrices"]
 
@@ -16,8 +18,8 @@ __all__ = ["irreps_to_tensor", "tensor_to_irreps", "wigner_matrices"]
 @lru_cache(maxsize=128)
 def _coupling(l1: int, l2: int, l3: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """The coupling of two degrees to a third, with columns that are orthonormal."""
-    symbol: Tensor = o3.wigner_3j(l1, l2, l3, dtype=dtype, device=device)
-    return symbol * (2 * l3 + 1) ** 0.5
+    symbol: Tensor = o3.wigner_3j(l1, l2, l3, dtype=dtype, device="cpu")
+    return send(symbol * (2 * l3 + 1) ** 0.5, device)
 
 
 def wigner_matrices(rotation: Tensor, degree: int) -> list[Tensor]:
@@ -46,7 +48,7 @@ def wigner_matrices(rotation: Tensor, degree: int) -> list[Tensor]:
     """
     check_integers("not negative", degree=degree)
     matrices = [rotation.new_ones(rotation.size(0), 1, 1)]
-    with torch.autocast(rotation.device.type, enabled=False):
+    with full_precision(rotation.device):
         for level in range(1, degree + 1):
             coupling = _coupling(1, level - 1, level, rotation.dtype, rotation.device)
             lowered = torch.einsum("Bac,cdn->Badn", rotation, coupling)

@@ -8,11 +8,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch_geometric.data import Batch
+from torch_geometric.data import Batch, Data, HeteroData
 from torch_geometric.data.data import BaseData
 from torch_geometric.data.storage import BaseStorage
 
 from pyg_remul.rows import Slices, edge_graphs, rows_by_size, slices_of
+from pyg_remul.transfer import send
 
 __all__ = ["concatenate"]
 
@@ -21,8 +22,9 @@ def concatenate(batches: Sequence[Batch]) -> Batch:
     """Joins batches that differ in the values of their tensors only.
 
     Equal to ``Batch.from_data_list`` of all their graphs, without taking them apart: tensors are
-    concatenated, and indices raised by what one batch adds up to. That sum is not stored, so it is
-    the last graph's increment plus what the last graph itself adds.
+    concatenated, and indices raised by what one batch adds up to. That sum is not stored. By PyG's
+    own rule for increments, it is the increment of the whole batch; by another, it is the last
+    graph's increment plus what the last graph itself adds.
 
     Args:
         batches: Copies of one collated batch of :math:`B` graphs, at least one.
@@ -51,12 +53,21 @@ def concatenate(batches: Sequence[Batch]) -> Batch:
     joined = copy.copy(first)
     joined._slice_dict, joined._inc_dict = {}, {}
     joined._num_graphs = len(batches) * first.num_graphs
-    last = first.get_example(first.num_graphs - 1)
+    # Taking a graph out of a batch on a GPU would wait for the device.
+    told = first if _adds_up(first) else first.get_example(first.num_graphs - 1)
     for stores in zip(
-        joined.stores, last.stores, *(batch.stores for batch in batches), strict=True
+        joined.stores, told.stores, *(batch.stores for batch in batches), strict=True
     ):
         _join_store(joined, first, *stores)
     return joined
+
+
+def _adds_up(batch: Batch) -> bool:
+    """Whether a batch raises indices by what all its graphs together do, as PyG's own data do."""
+    kind, usual = type(batch), (Data, HeteroData)
+    return any(kind.__inc__ is data.__inc__ for data in usual) and any(
+        kind.__cat_dim__ is data.__cat_dim__ for data in usual
+    )
 
 
 def _check_joinable(store: BaseStorage) -> None:
@@ -96,7 +107,7 @@ def _has_rows(key: str, value: Any, num_edges: int) -> bool:
 
 
 def _join_store(
-    joined: Batch, first: Batch, target: BaseStorage, last: BaseStorage, *parts: BaseStorage
+    joined: Batch, first: Batch, target: BaseStorage, told: BaseStorage, *parts: BaseStorage
 ) -> None:
     slices, incs = slices_of(first, parts[0]), _nested(first._inc_dict, parts[0]._key)
     new_slices: dict[str, Slices] = {}
@@ -107,9 +118,9 @@ def _join_store(
             target._num_nodes = list(parts[0]._num_nodes) * len(parts)
             target.num_nodes = sum(values)
         elif key in slices:
-            join = _Join(last._parent(), last, key, len(parts))
+            join = _Join(told, key, len(parts))
             target[key], new_slices[key], new_incs[key] = join(
-                values, last[key], slices[key], incs[key]
+                values, told[key], slices[key], incs[key]
             )
         elif key == "batch" or key.removesuffix("_batch") in slices:
             target[key] = _map(lambda *v: _raise_by(v, first.num_graphs), *values)
@@ -135,13 +146,15 @@ def _map(function: Callable[..., Tensor], *values: Any) -> Any:
     return function(*values)
 
 
-def _raise_by(values: Sequence[Tensor], step: int | Tensor) -> Tensor:
-    return torch.cat([value + part * step for part, value in enumerate(values)])
+def _raise_by(values: Sequence[Tensor], step: int | Tensor, dim: int = 0) -> Tensor:
+    first, *others = values
+    return torch.cat([first, *(value + part * step for part, value in enumerate(others, 1))], dim)
 
 
 def _repeat_slices(slices: Tensor, parts: int) -> Tensor:
     """Continues boundaries that start at 0 over ``parts`` copies."""
-    return torch.cat([slices[:1], *(slices[1:] + part * slices[-1] for part in range(parts))])
+    total, further = slices[-1], slices[1:]
+    return torch.cat([slices, *(further + part * total for part in range(1, parts))])
 
 
 def _join_late(batch: Batch, store: BaseStorage, key: str, values: list[Any]) -> Tensor:
@@ -157,47 +170,59 @@ def _join_late(batch: Batch, store: BaseStorage, key: str, values: list[Any]) ->
 
 
 class _Join:
-    """Joins one collated attribute; mirrors the cases of PyG's collation."""
+    """Joins one collated attribute; mirrors the cases of PyG's collation.
 
-    def __init__(self, data: BaseData, store: BaseStorage, key: str, parts: int) -> None:
-        self.data, self.store, self.key, self.parts = data, store, key, parts
+    Args:
+        told: The store of the whole batch or of its last graph, which tells the increments.
+        key: The attribute.
+        parts: How many copies are joined.
+    """
+
+    def __init__(self, told: BaseStorage, key: str, parts: int) -> None:
+        self.data: BaseData = told._parent()
+        self.store, self.key, self.parts = told, key, parts
 
     def __call__(
-        self, values: list[Any], last: Any, slices: Slices, incs: Slices
+        self, values: list[Any], told: Any, slices: Slices, incs: Slices
     ) -> tuple[Any, Slices, Slices]:
         """Returns the joined value with its slices and increments."""
         value = values[0]
         if isinstance(value, Mapping):
-            return self._nest(values, last, slices, incs, value.keys(), dict)
+            return self._nest(values, told, slices, incs, value.keys(), dict)
         if isinstance(value, list) and isinstance(slices, list):
-            return self._nest(values, last, slices, incs, range(len(value)), list)
+            return self._nest(values, told, slices, incs, range(len(value)), list)
         if isinstance(value, Tensor):
-            return self._dense(values, last, slices, incs)
+            return self._dense(values, told, slices, incs)
         joined = [entry for part in values for entry in part]
         return joined, _repeat_slices(slices, self.parts), incs
 
     def _dense(
-        self, values: list[Tensor], last: Any, slices: Tensor, incs: Tensor | None
+        self, values: list[Tensor], told: Any, slices: Tensor, incs: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        dim = self.data.__cat_dim__(self.key, last, self.store) if isinstance(last, Tensor) else 0
-        repeated = _repeat_slices(slices, self.parts)
+        dim = self.data.__cat_dim__(self.key, told, self.store) if isinstance(told, Tensor) else 0
+        dim, repeated = dim or 0, _repeat_slices(slices, self.parts)
         if incs is None:
-            return torch.cat(values, dim=dim or 0), repeated, None
-        total = incs[-1] + torch.as_tensor(self.data.__inc__(self.key, last, self.store))
-        new_incs = _raise_by([incs] * self.parts, total)
-        if torch.any(new_incs[-1] != 0):
-            step = total.to(values[0].device)
-            values = [value + part * step for part, value in enumerate(values)]
-        return torch.cat(values, dim=dim or 0), repeated, new_incs
+            return torch.cat(values, dim), repeated, None
+        total = self._total(told, incs)
+        if not torch.any(total):
+            return torch.cat(values, dim), repeated, torch.cat([incs] * self.parts)
+        # A lone number goes to a device with the sum itself.
+        step = total if total.dim() == 0 else send(total, values[0].device)
+        return _raise_by(values, step, dim), repeated, _raise_by([incs] * self.parts, total)
+
+    def _total(self, told: Any, incs: Tensor) -> Tensor:
+        """How much one of the batches raises the indices of the next."""
+        total = torch.as_tensor(self.data.__inc__(self.key, told, self.store))
+        return total if isinstance(self.data, Batch) else incs[-1] + total
 
     def _nest(
-        self, values: list[Any], last: Any, slices: Slices, incs: Slices, keys: Any, kind: type
+        self, values: list[Any], told: Any, slices: Slices, incs: Slices, keys: Any, kind: type
     ) -> tuple[Any, Slices, Slices]:
         triples = []
         for key in keys:
-            inner = self if kind is list else _Join(self.data, self.store, key, self.parts)
+            inner = self if kind is list else _Join(self.store, key, self.parts)
             inner_values = [value[key] for value in values]
-            triples.append(inner(inner_values, last[key], slices[key], incs[key]))
+            triples.append(inner(inner_values, told[key], slices[key], incs[key]))
         columns = [list(column) for column in zip(*triples, strict=True)]
         if kind is list:
             return columns[0], columns[1], columns[2]

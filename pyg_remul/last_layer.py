@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pyg_remul.precision import full_precision
+
 __all__ = ["LastLayer"]
 
 
@@ -80,7 +82,7 @@ class LastLayer:
             return torch.stack(rows).float()
         calls, self._calls = self._calls, []
         self._check([output for _, output in calls], predictions)
-        with torch.autocast(losses.device.type, enabled=False):
+        with full_precision(losses.device):
             inputs = [value for value, _ in calls]
             return torch.stack([self._outer(loss, inputs, predictions) for loss in losses])
 

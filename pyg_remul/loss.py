@@ -139,7 +139,12 @@ class RemulLoss(nn.Module):
         self.adapter = forward
 
     def forward(
-        self, model: Model, batch: BaseData, *, generator: torch.Generator | None = None
+        self,
+        model: Model,
+        batch: BaseData,
+        *,
+        generator: torch.Generator | None = None,
+        elements: GroupElement | None = None,
     ) -> RemulOutput:
         """Evaluates the model on plain and turned graphs.
 
@@ -147,6 +152,7 @@ class RemulLoss(nn.Module):
             model: Any callable of a batch.
             batch: A batch made by PyG's collation, or a lone graph; it is not written to.
             generator: Source of the group elements, torch's global generator by default.
+            elements: What :meth:`draw` gave for such a batch, instead of a draw now.
 
         Returns:
             The loss with its terms. Where the weight of the objective is fixed at 0, as for
@@ -155,16 +161,18 @@ class RemulLoss(nn.Module):
 
         Raises:
             ValueError: If the batch is empty, an attribute is absent or does not fit its
-                representation, or a prediction does not have its target's shape.
+                representation, a prediction does not have its target's shape, or there is not an
+                element for every turned copy.
         """
         batch = as_batch(batch)
         supervised = self.weighting.uses_objective or self.reference == "label"
         plain = self.weighting.uses_objective or self.reference != "label"
-        elements = self._elements(batch, generator)
+        drawn = self.draw(batch, generator) if elements is None else elements
+        parts = self._split_elements(drawn, batch)
         optional = () if supervised else tuple(self.targets)
         masked = self.penalty.masks  # labels that do not count may be missing
         turned = [
-            self.action(batch, element, optional=optional, unchecked=masked) for element in elements
+            self.action(batch, element, optional=optional, unchecked=masked) for element in parts
         ]
         with self.weighting.recording():
             outputs = self._evaluate(model, [batch, *turned] if plain else turned)
@@ -172,7 +180,7 @@ class RemulLoss(nn.Module):
         base, moved = (predictions[0], predictions[1:]) if plain else (None, predictions)
 
         objective = self._objective(base, batch) if self.weighting.uses_objective else None
-        penalties = map(self._penalty, moved, elements, turned, [base] * len(moved))
+        penalties = map(self._penalty, moved, parts, turned, [base] * len(moved))
         equivariance = torch.stack(list(penalties)).mean()
         alpha, beta = self.weighting.weights.clone()
         loss = self.weighting(objective, equivariance, outputs)
@@ -195,13 +203,30 @@ class RemulLoss(nn.Module):
         (prediction,) = self._split([call_model(model, batch, self.adapter)], batch, 1)
         return self._objective(prediction, batch)
 
-    def _elements(self, batch: Batch, generator: torch.Generator | None) -> list[GroupElement]:
-        """Draws ``num_samples`` elements a graph; a process takes its part of the global draw."""
+    def draw(self, batch: Batch, generator: torch.Generator | None = None) -> GroupElement:
+        """Draws the elements of a step, for loops that separate it from the model's passes.
+
+        Args:
+            batch: The graphs.
+            generator: As for the loss; a process takes its part of the global draw.
+
+        Returns:
+            ``num_samples`` elements for each graph, those of one graph side by side.
+        """
         num = batch.num_graphs * self.num_samples
         ranks, rank = process_ranks() if generator is not None else (1, 0)
         drawn = self.action.sample(batch, self.group, num * ranks, generator)
-        own = drawn[rank * num : (rank + 1) * num]
-        return [own[sample :: self.num_samples] for sample in range(self.num_samples)]
+        return drawn[rank * num : (rank + 1) * num]
+
+    def _split_elements(self, drawn: GroupElement, batch: Batch) -> list[GroupElement]:
+        """The elements of each turned copy of the batch."""
+        num = batch.num_graphs * self.num_samples
+        if len(drawn) != num:
+            raise ValueError(
+                f"`elements` must hold `num_samples` = {self.num_samples} for each of "
+                f"{batch.num_graphs} graphs, got {len(drawn)}."
+            )
+        return [drawn[sample :: self.num_samples] for sample in range(self.num_samples)]
 
     def _evaluate(self, model: Model, parts: list[Batch]) -> list[Any]:
         if self.passes == "joint" and len(parts) > 1:

@@ -10,14 +10,15 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch
 from torch_geometric.data.data import BaseData
-from torch_geometric.utils import scatter
 from torchmetrics import Metric
 
 from pyg_remul.action import GraphAction, Reps
 from pyg_remul.checks import check_integers
 from pyg_remul.element import GroupElement
-from pyg_remul.evaluation import cast, device_of, evaluating, without_tf32
+from pyg_remul.evaluation import cast, device_of, evaluating
 from pyg_remul.joining import concatenate
+from pyg_remul.ops import Segments, segment_gather, segment_mean, segment_sum
+from pyg_remul.precision import tf32
 from pyg_remul.prediction import Forward, Model, call_model, check_shape, named_predictions
 from pyg_remul.randomness import derive_generator
 from pyg_remul.ranks import process_ranks
@@ -130,12 +131,10 @@ class EquivarianceError(Metric):
         batch = cast(as_batch(batch), self.precision)
         grad = torch.enable_grad() if self.enable_grad else torch.no_grad()
         exact = torch.autocast(self.device.type, enabled=False)
-        with grad, exact, evaluating(model, self.precision) as frozen, without_tf32():
-            output, index = self._base(frozen, batch)
-            errors = self._errors(frozen, batch, output, index).double()
-        norms = _graph_norms(
-            self._centred(output, index, batch.num_graphs), index, batch.num_graphs
-        )
+        with grad, exact, evaluating(model, self.precision) as frozen, tf32(allowed=False):
+            output, graphs = self._base(frozen, batch)
+            errors = self._errors(frozen, batch, output, graphs).double()
+        norms = _graph_norms(self._centred(output, graphs), graphs)
         self.count += batch.num_graphs
         self.sums += errors.sum(dim=1).to(self.sums)
         self.squares += errors.square().sum(dim=1).to(self.squares)
@@ -159,19 +158,20 @@ class EquivarianceError(Metric):
             for row, name in enumerate(("E", "E_prime"))
         }
 
-    def _base(self, model: Model, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The output for the plain graphs and the graph of each of its rows."""
+    def _base(self, model: Model, batch: Batch) -> tuple[Tensor, Segments]:
+        """The output for the plain graphs, and its rows by graph."""
         output = self._predict(model, batch)
         check_shape(self.target, output, batch)
         self.representation.check(output, self.group.dim, self.target)
-        return output, self.action.prediction_graphs(batch, self.target, output)
+        graphs = self.action.prediction_graphs(batch, self.target, output)
+        return output, Segments(graphs, batch.num_graphs)
 
     def _predict(self, model: Model, batch: Batch) -> Tensor:
         output = call_model(model, batch, self.adapter)
         prediction = named_predictions(output, [self.target])[self.target].detach()
         return prediction.double()  # sums over many elements outgrow a half precision
 
-    def _errors(self, model: Model, batch: Batch, output: Tensor, index: Tensor) -> Tensor:
+    def _errors(self, model: Model, batch: Batch, output: Tensor, graphs: Segments) -> Tensor:
         """Both errors of each graph, shape ``[2, B]``."""
         num = batch.num_graphs
         size = self.chunk_size or max(1, _GRAPHS_PER_PASS // num)
@@ -189,11 +189,11 @@ class EquivarianceError(Metric):
                 )
             for prediction, element in zip(joint.tensor_split(len(chunk)), chunk, strict=True):
                 difference = prediction - self.representation.transform(
-                    output, element, None if len(element) == 1 else index
+                    output, element, None if len(element) == 1 else graphs.index
                 )
                 total += difference
-                norms += _graph_norms(difference, index, num)
-        return torch.stack([_graph_norms(total, index, num), norms]) / self.num_samples
+                norms += _graph_norms(difference, graphs)
+        return torch.stack([_graph_norms(total, graphs), norms]) / self.num_samples
 
     def _elements(self, batch: Batch) -> list[GroupElement]:
         """The :math:`M` elements, each one for the batch or, if fresh, one for each graph."""
@@ -214,10 +214,10 @@ class EquivarianceError(Metric):
     def _draw(self, batch: Batch, generator: torch.Generator) -> GroupElement:
         return self.action.sample(batch, self.group, self.num_samples, generator)
 
-    def _centred(self, output: Tensor, index: Tensor, num: int) -> Tensor:
+    def _centred(self, output: Tensor, graphs: Segments) -> Tensor:
         if str(self.representation) != "point":
             return output
-        return output - scatter(output, index, dim=0, dim_size=num, reduce="mean")[index]
+        return output - segment_gather(segment_mean(output, graphs), graphs)
 
 
 def equivariance_error(
@@ -287,7 +287,7 @@ def _limited(loader: Iterable[BaseData], limit: int | None) -> Iterator[Batch]:
             return
 
 
-def _graph_norms(rows: Tensor, index: Tensor, num: int) -> Tensor:
+def _graph_norms(rows: Tensor, graphs: Segments) -> Tensor:
     """The Euclidean norm of each graph's rows, shape ``[B]``."""
     squares = rows.flatten(1).square().sum(dim=1) if rows.dim() > 1 else rows.square()
-    return squares.new_zeros(num).index_add(0, index, squares).sqrt()
+    return segment_sum(squares, graphs).sqrt()

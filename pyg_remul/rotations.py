@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from pyg_remul.transfer import send
+
 __all__ = ["axis_angle_rotation", "haar_rotation", "planar_rotation", "signed_angle", "unit_axis"]
 
 
@@ -45,7 +47,10 @@ def haar_rotation(uniforms: Tensor) -> Tensor:
     quaternion = torch.cat([radii * angles.sin(), radii * angles.cos()], dim=-1)
     products = (quaternion[:, :, None] * quaternion[:, None, :]).flatten(1)
     # Two terms with factors of 2 add up exactly alike in any order, however the product is blocked.
-    return (products @ _PRODUCTS.to(products)).unflatten(-1, (3, 3)) + _IDENTITY.to(products)
+    table, identity = (
+        send(exact, products.device, products.dtype) for exact in (_PRODUCTS, _IDENTITY)
+    )
+    return (products @ table).unflatten(-1, (3, 3)) + identity
 
 
 def unit_axis(uniforms: Tensor) -> Tensor:
@@ -77,7 +82,8 @@ def axis_angle_rotation(axis: Tensor, angle: Tensor) -> Tensor:
     zero = torch.zeros_like(x)
     cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).unflatten(-1, (3, 3))
     sine, versine = angle.sin()[:, None, None], 2 * (angle / 2).sin().square()[:, None, None]
-    return torch.eye(3).to(cross) + sine * cross + versine * (cross @ cross)
+    identity = torch.eye(3, dtype=cross.dtype, device=cross.device)
+    return identity + sine * cross + versine * (cross @ cross)
 
 
 def planar_rotation(angle: Tensor) -> Tensor:

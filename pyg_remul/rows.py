@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch, Data, HeteroData
 from torch_geometric.data.data import BaseData
-from torch_geometric.data.storage import BaseStorage
+from torch_geometric.data.storage import N_KEYS, BaseStorage
+
+from pyg_remul.transfer import send
 
 __all__ = [
     "Key",
@@ -204,15 +206,27 @@ def _follows_edges(batch: BaseData, store: BaseStorage, key: str, slices: Tensor
     edges = slices_of(batch, store).get("edge_index")
     if not isinstance(edges, Tensor) or not torch.equal(slices, edges):
         return False
-    nodes = store.get("ptr")  # of which there may be as many as edges in every graph
-    return "edge" in key or nodes is None or not torch.equal(nodes.cpu(), slices)
+    if "edge" in key:
+        return True
+    nodes = _node_slices(batch, store)  # there may be as many nodes as edges in every graph
+    return nodes is None or not torch.equal(nodes, slices)
+
+
+def _node_slices(batch: BaseData, store: BaseStorage) -> Tensor | None:
+    """The boundaries of each graph's nodes, by what the host knows of them if it does."""
+    slices = slices_of(batch, store)
+    known = [slices[key] for key in sorted(N_KEYS) if isinstance(slices.get(key), Tensor)]
+    pointer: Tensor | None = known[0] if known else store.get("ptr")
+    return None if pointer is None else pointer.cpu()
 
 
 def _expand(slices: Tensor, value: Tensor) -> Tensor:
-    """Turns boundaries ``[B + 1]`` into the graph of each row."""
-    graphs = torch.arange(slices.numel() - 1)
-    index = torch.repeat_interleave(graphs, slices.diff(), output_size=value.size(0))
-    return index.to(value.device, non_blocking=True)
+    """Turns boundaries ``[B + 1]`` into the graph of each row, on the device of a value."""
+    num, sizes = slices.numel() - 1, slices.diff()
+    if num and bool((sizes == sizes[0]).all()):  # then the device needs nothing from the host
+        return torch.arange(num, device=value.device).repeat_interleave(int(sizes[0]))
+    index = torch.arange(num).repeat_interleave(sizes, output_size=value.size(0))
+    return send(index, value.device)
 
 
 def set_graph_attribute(data: BaseData, key: str, value: Tensor) -> None:

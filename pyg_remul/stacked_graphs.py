@@ -14,6 +14,7 @@ from torch_geometric.data.data import BaseData
 from torch_geometric.data.storage import N_KEYS, BaseStorage, NodeStorage
 
 from pyg_remul.columns import Column, Cut, Level, TextColumn, cut_rows, pointer
+from pyg_remul.transfer import send
 
 __all__ = ["StackedGraphs"]
 
@@ -112,6 +113,11 @@ class StackedGraphs:
         """Where the graphs are, and the batches cut from them."""
         return self._device
 
+    @property
+    def equal_sizes(self) -> bool:
+        """Whether every attribute has equally many rows in all graphs."""
+        return all(level.size is not None for level in self._levels)
+
     def to(self, device: torch.device | str) -> StackedGraphs:
         """The same graphs on another device."""
         moved = copy.copy(self)
@@ -129,7 +135,7 @@ class StackedGraphs:
         batch = copy.copy(self._template)
         batch._num_graphs = index.numel()
         batch._slice_dict, batch._inc_dict = {}, {}
-        where = index.to(self._device)
+        where = send(index, self._device)
         cuts = {level: level.cut(index, where) for level in self._levels}
         for store, columns, nodes in zip(batch.stores, self._columns, self._nodes, strict=True):
             slices: dict[str, Any] = {}

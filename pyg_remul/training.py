@@ -10,10 +10,13 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch
 from torchmetrics import MeanMetric
 
+from pyg_remul.captured_step import CapturedStep
 from pyg_remul.config import TrainConfig
+from pyg_remul.element import GroupElement
 from pyg_remul.groups import SO3
 from pyg_remul.loss import RemulLoss, RemulOutput
 from pyg_remul.metrics import equivariance_error
+from pyg_remul.precision import in_bfloat16
 from pyg_remul.randomness import derive_generator
 from pyg_remul.stacked_graphs import StackedGraphs
 from pyg_remul.stacked_loader import StackedLoader
@@ -59,6 +62,7 @@ def build_criterion(config: TrainConfig, model: nn.Module, reps: dict[str, str])
         weighting=weighting,
         reference=config.reference,
         num_samples=config.num_samples,
+        forward=in_bfloat16 if config.precision == "bf16" else None,
     )
 
 
@@ -81,30 +85,54 @@ class RemulModule(lightning.LightningModule):
         self.val_loss = MeanMetric()
         self.register_buffer("_sums", torch.zeros(len(_TERMS)), persistent=False)
         self.save_hyperparameters({"config": config.to_dict()})
+        if config.compile:
+            model.compile()
+        self._captured: CapturedStep | None = None
 
     def forward(self, batch: Batch) -> Tensor:
         """Predicts the targets of a batch."""
         return self.model(batch)
 
+    def on_train_start(self) -> None:
+        """Prepares the recording of steps, if they are to be replayed."""
+        if self.config.cuda_graphs:
+            self._captured = CapturedStep(self._step_loss, self.model.parameters())
+
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """One step of the configured method, with the penalty of a model that has its own."""
-        loss = self._method_loss(batch)
+        elements = None
+        if self.config.method != "plain":
+            generator = derive_generator(self.config.seed, "rotation", self.global_step)
+            elements = self.criterion.draw(batch, generator)
+        return (self._captured or self._step_loss)(batch, elements)
+
+    def optimizer_zero_grad(self, *args: Any) -> None:
+        """Leaves the gradients of a captured step, which has set them already."""
+        if self._captured is None:
+            super().optimizer_zero_grad(*args)
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Differentiates the loss, unless a captured step has done it."""
+        if self._captured is None:
+            super().backward(loss, *args, **kwargs)
+
+    def _step_loss(self, batch: Batch, elements: GroupElement | None) -> Tensor:
+        loss = self._method_loss(batch, elements)
         penalty = getattr(self.model, "regularisation", None)
         return loss if penalty is None else loss + penalty()
 
-    def _method_loss(self, batch: Batch) -> Tensor:
-        if self.config.method == "plain":
+    def _method_loss(self, batch: Batch, elements: GroupElement | None) -> Tensor:
+        if elements is None:
             objective = self.criterion.supervise(self.model, batch)
             self._note(objective, objective)
             return objective
-        generator = derive_generator(self.config.seed, "rotation", self.global_step)
-        out: RemulOutput = self.criterion(self.model, batch, generator=generator)
+        out: RemulOutput = self.criterion(self.model, batch, elements=elements)
         self._note(out.loss, out.objective, out.equivariance, out.alpha, out.beta)
         return out.loss
 
     def _note(self, *terms: Tensor | None) -> None:
         """Adds the terms up on the device; a log call for each in each step would cost more."""
-        missing = self._sums.new_tensor(float("nan"))
+        missing = self._sums.new_full((), torch.nan)
         rows = [missing if term is None else term.detach() for term in terms]
         self._sums += torch.stack(rows + [missing] * (len(_TERMS) - len(rows)))
 
@@ -133,9 +161,9 @@ class RemulModule(lightning.LightningModule):
             self.log("val/E_prime", errors["E_prime"])
 
     def configure_optimizers(self) -> dict[str, Any]:
-        """Adam, with the learning rate decaying in 50 stages."""
+        """Adam in one kernel, with the learning rate decaying in 50 stages."""
         config = self.config
-        optimizer = torch.optim.Adam(self.model.parameters(), lr=config.lr)
+        optimizer = torch.optim.Adam(self.model.parameters(), lr=config.lr, fused=True)
 
         def factor(step: int) -> float:
             stage = min(_STAGES * step // config.steps, _STAGES - 1)
@@ -157,12 +185,19 @@ class RemulDataModule(lightning.LightningDataModule):
     Args:
         config: The options of the run.
         data: The task's datasets.
+
+    Raises:
+        ValueError: If ``cuda_graphs`` is asked for without a GPU, or for graphs of several sizes.
     """
 
     def __init__(self, config: TrainConfig, data: TaskData) -> None:
         super().__init__()
         self.config = config
         self.train_graphs, self.val_graphs = StackedGraphs(data.train), StackedGraphs(data.val)
+        if config.cuda_graphs and not torch.cuda.is_available():
+            raise ValueError("`cuda_graphs` must be False without a CUDA device, got True.")
+        if config.cuda_graphs and not self.train_graphs.equal_sizes:
+            raise ValueError("`cuda_graphs` must be False for graphs of several sizes, got True.")
 
     def setup(self, stage: str) -> None:  # noqa: ARG002
         """Moves the graphs to the device of the training, once."""

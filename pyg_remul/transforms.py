@@ -12,11 +12,11 @@ from torch_geometric.data.data import BaseData
 from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.data.storage import BaseStorage
 from torch_geometric.transforms import BaseTransform
-from torch_geometric.utils import scatter
 
 from pyg_remul.action import CENTER_OF_MASS, GraphAction, Reps
 from pyg_remul.element import GroupElement
 from pyg_remul.groups import SO3, Group
+from pyg_remul.ops import Segments, segment_sum
 from pyg_remul.randomness import derive_generator
 from pyg_remul.rows import Key, count_graphs, row_graphs, set_graph_attribute, split_key
 from pyg_remul.sampling import check_group
@@ -177,7 +177,7 @@ class SubtractCenterOfMass(BaseTransform):
             weight = self._weight(store, pos)
             index = _graphs(data, store, self.reference)
             rows = torch.cat([weight * pos, weight, torch.ones_like(weight)], dim=-1)
-            moments.append(scatter(rows, index, dim=0, dim_size=num, reduce="sum"))
+            moments.append(segment_sum(rows, Segments(index, num)))
         if not moments:
             raise ValueError(
                 f"`reference` must name an attribute of the graph, got '{self.reference}'."

@@ -7,7 +7,7 @@ import torch
 from helpers import make_batch
 from torch import nn
 
-from pyg_remul.evaluation import cast, device_of, evaluating, without_tf32
+from pyg_remul.evaluation import cast, device_of, evaluating
 
 
 class TestEvaluating:
@@ -58,43 +58,6 @@ class TestEvaluating:
     def test_functions_stay_as_they_are(self):
         with evaluating(len, torch.float64) as frozen:
             assert frozen is len
-
-
-class TestWithoutTF32:
-    @pytest.fixture(autouse=True)
-    def _restore(self):
-        yield
-        torch.backends.cuda.matmul.fp32_precision = "none"
-        torch.backends.cudnn.conv.fp32_precision = "tf32"
-        torch.set_float32_matmul_precision("highest")
-
-    @pytest.mark.parametrize("precision", ["highest", "high", "medium"])
-    def test_it_is_off_inside(self, precision):
-        torch.set_float32_matmul_precision(precision)
-        with without_tf32():
-            assert torch.get_float32_matmul_precision() == "highest"
-            assert not torch.backends.cudnn.allow_tf32
-
-    @pytest.mark.parametrize("precision", ["highest", "high", "medium"])
-    def test_the_settings_are_restored(self, precision):
-        torch.set_float32_matmul_precision(precision)
-        with without_tf32():
-            pass
-        assert torch.get_float32_matmul_precision() == precision
-        assert torch.backends.cudnn.allow_tf32
-
-    def test_they_are_restored_after_an_error(self):
-        torch.set_float32_matmul_precision("high")
-        with pytest.raises(RuntimeError, match="fault"), without_tf32():
-            raise RuntimeError("fault")
-        assert torch.get_float32_matmul_precision() == "high"
-
-    def test_the_newer_settings_are_heeded(self):
-        matmul, convolution = torch.backends.cuda.matmul, torch.backends.cudnn.conv
-        matmul.fp32_precision = "tf32"
-        with without_tf32():
-            assert (matmul.fp32_precision, convolution.fp32_precision) == ("ieee", "ieee")
-        assert (matmul.fp32_precision, convolution.fp32_precision) == ("tf32", "tf32")
 
 
 class TestCast:

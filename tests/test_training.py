@@ -10,11 +10,12 @@ import lightning
 import pytest
 import torch
 from helpers import REPS, NodeLinear, Recorder, assert_same, close, make_batch, make_graph
+from recorders import EagerRecorder
 from torch import nn
 
 from pyg_remul import SO3, ConstantWeighting, GradNorm, RemulLoss
 from pyg_remul.config import preset
-from pyg_remul.models import EGNN
+from pyg_remul.models import EGNN, GNN
 from pyg_remul.randomness import derive_generator
 from pyg_remul.tasks import TaskData
 from pyg_remul.training import RemulDataModule, RemulModule, build_criterion
@@ -50,12 +51,13 @@ def at_step(monkeypatch):
 def fit():
     """Trains on random graphs and returns the trainer."""
 
-    def run(module, num=8):
+    def run(module, num=8, clip=None):
         graphs = [make_graph(dtype=torch.float32) for _ in range(num)]
         data = TaskData(graphs, graphs[:5], {}, REPS, ("pos", "vel"), (), 0)
         trainer = lightning.Trainer(
             accelerator="cpu",
             max_epochs=module.config.steps // module.config.val_every,
+            gradient_clip_val=clip,
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -69,6 +71,12 @@ def fit():
         return trainer
 
     return run
+
+
+def backward(loss, model):
+    """The parameters after a backward pass."""
+    loss.backward()
+    return list(model.parameters())
 
 
 def gradients(loss, model):
@@ -253,6 +261,80 @@ def test_validation_logs_every_term(fit, method):
         "augmentation": ("train/objective",),
     }.get(method, ())
     assert {name for name, value in metrics.items() if value.isnan()} == set(absent)
+
+
+@pytest.fixture
+def replayed(monkeypatch):
+    """Lets steps be recorded without a GPU, and notes what the recorder is asked for."""
+    recorder = EagerRecorder()
+    monkeypatch.setattr("pyg_remul.captured_step.CudaRecorder", lambda: recorder)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    return recorder
+
+
+@pytest.mark.parametrize("method", ["plain", "augmentation", "remul", "gradnorm"])
+def test_replayed_training_equals_training(fit, replayed, method):
+    model = NodeLinear(dtype=torch.float32)
+    modules = [
+        make_module(copy.deepcopy(model), method=method, steps=16, cuda_graphs=captured)
+        for captured in (False, True)
+    ]
+    metrics = []
+    for module in modules:
+        torch.manual_seed(1)  # of the graphs
+        metrics.append(fit(module, num=6, clip=0.5).callback_metrics)
+    assert "replay" in replayed.calls
+    assert_same(modules[1].state_dict(), modules[0].state_dict())
+    torch.testing.assert_close(*metrics, rtol=0, atol=0, equal_nan=True)
+
+
+def test_replay_is_refused_without_a_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    data = TaskData([make_graph()], [make_graph()], {}, REPS, ("pos", "vel"), (), 0)
+    with pytest.raises(ValueError, match="`cuda_graphs` must be False without a CUDA device"):
+        RemulDataModule(make_config(cuda_graphs=True), data)
+
+
+@pytest.mark.usefixtures("replayed")
+def test_replay_is_refused_for_graphs_of_several_sizes():
+    graphs = [make_graph(3), make_graph(4)]
+    data = TaskData(graphs, graphs, {}, REPS, ("pos", "vel"), (), 0)
+    with pytest.raises(ValueError, match="`cuda_graphs` must be False for graphs of several sizes"):
+        RemulDataModule(make_config(cuda_graphs=True), data)
+
+
+@pytest.mark.parametrize("method", ["plain", "gradnorm"])
+def test_losses_of_a_model_in_bfloat16_are_in_float32(method):
+    model, batch = Recorder(NodeLinear(dtype=torch.float32)), single_batch()
+    module = make_module(model.model, method=method, precision="bf16")
+    loss = module.training_step(batch, 0)
+    close(loss, make_module(model.model, method=method).training_step(batch, 0), atol=0.1)
+    assert loss.dtype == torch.float32
+    assert {p.grad.dtype for p in backward(loss, model.model)} == {torch.float32}
+
+
+def test_model_in_bfloat16_is_rounded():
+    model, batch = NodeLinear(dtype=torch.float32), single_batch()
+    exact, rounded = (
+        make_module(model, method="plain", precision=precision).training_step(batch, 0)
+        for precision in ("float32", "bf16")
+    )
+    assert 0 < abs(exact - rounded) < 0.01 * exact
+
+
+def test_gradnorm_balances_a_model_in_bfloat16(fit):
+    module = make_module(method="gradnorm", precision="bf16")
+    fit(module)
+    assert module.criterion.weighting.weights.ne(1).all()
+
+
+@pytest.mark.parametrize("wanted", [False, True], ids=["eager", "compiled"])
+def test_model_is_compiled_if_wanted(monkeypatch, wanted):
+    compiled = []
+    monkeypatch.setattr(GNN, "compile", lambda self: compiled.append(self))
+    model = GNN(6, 8, num_layers=1, edge_dim=0, inputs=("pos", "vel"))
+    make_module(model, compile=wanted)
+    assert compiled == [model] * wanted
 
 
 def test_equivariance_may_go_unmeasured(fit):

@@ -1,4 +1,4 @@
-"""Products with small square matrices, as fast as the processor allows."""
+"""Products of matrices without gradient, as fast as the processor allows."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["linear", "weight_gradient"]
+__all__ = ["ONEDNN", "product", "weight_gradient"]
 
-_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Returns ``x @ weight.T + bias``, without gradient.
 
     PyTorch leaves products of floats on a CPU to MKL, which keeps its fastest code for one maker's
@@ -23,16 +23,21 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         weight: Shape [F, K].
         bias: Shape [F].
     """
-    if _ONEDNN and x.dtype == torch.float32 and x.device.type == "cpu" and x.numel():
-        return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], None)
+    if ONEDNN and x.dtype == torch.float32 and x.device.type == "cpu" and x.numel():
+        return torch.ops.mkldnn._linear_pointwise(_dense(x), _dense(weight), bias, "none", [], None)
     return functional.linear(x, weight, bias)
 
 
 def weight_gradient(grad: Tensor, x: Tensor) -> Tensor:
-    """Returns ``grad.T @ x``, the gradient of the weight of :func:`linear`, shape [F, K].
+    """Returns ``grad.T @ x``, the gradient of the weight of :func:`product`, shape [F, K].
 
     Args:
         grad: Gradient of the output, shape [E, F].
         x: The input, shape [E, K].
     """
-    return linear(grad.T.contiguous(), x.T)
+    return product(grad.T, x.T)
+
+
+def _dense(x: Tensor) -> Tensor:
+    """Copies a part of a matrix: oneDNN would go through it entry by entry."""
+    return x if x.is_contiguous() or x.T.is_contiguous() else x.contiguous()

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pyg_remul.checks import check_choice
 
-__all__ = ["INTERPRETED", "Backend", "select_backend", "use_backend"]
+__all__ = ["INTERPRETED", "Backend", "is_transformed", "select_backend", "use_backend"]
 
 Backend: TypeAlias = Literal["triton", "torch_scatter", "torch"]
 
@@ -79,3 +79,8 @@ def select_backend(x: Tensor) -> Backend:
     if x.is_cuda and fits and _INSTALLED["triton"]:
         return "triton"
     return "torch_scatter" if x.is_cuda and _INSTALLED["torch_scatter"] else "torch"
+
+
+def is_transformed() -> bool:
+    """Whether PyTorch exports or transforms what runs, beyond what operators of our own can do."""
+    return torch.compiler.is_exporting() or torch._C._are_functorch_transforms_active()

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pyg_remul.ops._message_operator import messages_operator
-from pyg_remul.ops.backend import select_backend
+from pyg_remul.ops.backend import is_transformed, select_backend
 from pyg_remul.ops.displacement import DisplacementOptions
 from pyg_remul.ops.edge_network import EdgeNetwork, plain_messages
 from pyg_remul.ops.segments import Topology
@@ -47,7 +47,7 @@ def edge_messages(
         torch.Size([2, 4])
     """
     network = _cast(network)
-    if torch.compiler.is_exporting() or torch._C._are_functorch_transforms_active():
+    if is_transformed():
         return plain_messages(topology, network, options)
     backend = select_backend(network.target)
     with torch.autocast(network.target.device.type, enabled=False):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from pyg_remul.checks import check_integers
 from pyg_remul.ops.backend import Backend
 
 __all__ = ["Segments", "Topology"]
@@ -17,10 +17,15 @@ class Segments:
     """Which segment each of E rows belongs to, in any order.
 
     The sorted form that kernels without atomics need is made when it is first asked for, and kept.
+    Nothing here waits for the device, so an index out of range is not noticed here.
 
     Args:
-        index: Segment of each row, integers in [0, S), shape [E].
+        index: Segment of each row, integers of 64 bits in [0, S), shape [E].
         num_segments: Number S of segments, on the host.
+
+    Raises:
+        TypeError: If one is not of integers.
+        ValueError: If `index` has not one axis or `num_segments` is negative.
 
     Example:
         >>> segments = Segments(torch.tensor([2, 0, 2]), num_segments=3)
@@ -29,28 +34,44 @@ class Segments:
     """
 
     def __init__(self, index: Tensor, num_segments: int) -> None:
+        if index.dtype != torch.long:
+            raise TypeError(f"`index` must be of torch.int64, got {index.dtype}.")
+        if index.dim() != 1:
+            raise ValueError(f"`index` must have one axis, got shape {list(index.shape)}.")
+        if not torch.compiler.is_exporting():  # where sizes are symbols
+            check_integers("not negative", num_segments=num_segments)
         self.index = index
         self.num_segments = num_segments
+        # PyTorch's compiler cannot trace functools.cached_property, which takes a lock.
+        self._order: Tensor | None = None
+        self._pointer: Tensor | None = None
+        self._counts: Tensor | None = None
 
-    @cached_property
+    @property
     def order(self) -> Tensor:
         """The rows sorted by segment, those of a segment in their own order, shape [E]."""
-        return self.index.argsort(stable=True)
+        if self._order is None:
+            self._order = self.index.argsort(stable=True)
+        return self._order
 
-    @cached_property
+    @property
     def pointer(self) -> Tensor:
         """Where the segments begin and end among the sorted rows, shape [S + 1].
 
         Found by bisection: counting would wait for the device to tell how many there are.
         """
-        bounds = torch.arange(self.num_segments + 1, device=self.index.device)
-        return torch.searchsorted(self.index.index_select(0, self.order), bounds)
+        if self._pointer is None:
+            bounds = torch.arange(self.num_segments + 1, device=self.index.device)
+            self._pointer = torch.searchsorted(self.index.index_select(0, self.order), bounds)
+        return self._pointer
 
-    @cached_property
+    @property
     def counts(self) -> Tensor:
         """Number of rows of each segment, shape [S]."""
-        ones = torch.ones_like(self.index)
-        return ones.new_zeros(self.num_segments).index_add(0, self.index, ones)
+        if self._counts is None:
+            ones = torch.ones_like(self.index)
+            self._counts = ones.new_zeros(self.num_segments).index_add(0, self.index, ones)
+        return self._counts
 
 
 class Topology:
@@ -111,5 +132,5 @@ class Topology:
     def _restore(self, groupings: Sequence[Tensor | None]) -> None:
         known = [tensor for tensor in groupings if tensor is not None]
         if known:
-            self.by_target.order, self.by_target.pointer = known[:2]
-            self.by_source.order, self.by_source.pointer = known[2:]
+            self.by_target._order, self.by_target._pointer = known[:2]
+            self.by_source._order, self.by_source._pointer = known[2:]

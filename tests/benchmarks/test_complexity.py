@@ -3,30 +3,65 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from concurrent.futures.process import BrokenProcessPool
 
 import pytest
-import torch
 from torch import nn
 
 from pyg_remul.benchmarks import complexity, complexity_figure
-from pyg_remul.benchmarks.complexity import Cell, format_table, make_batch, measure, read, write
+from pyg_remul.benchmarks.complexity import format_table, make_batch, measure_here
 from pyg_remul.benchmarks.complexity_figure import plot_complexity
 from pyg_remul.benchmarks.harness import Settings
+from pyg_remul.benchmarks.rows import Quantiles, Row, Setting, append_rows, read_rows
 
-SECONDS = {"forward": [1.0, 2.0, 3.0], "backward": [3.0, 4.0, 5.0], "inference": [0.1, 0.2, 0.3]}
-SLOWER = {name: [3 * value for value in values] for name, values in SECONDS.items()}
+SECONDS = {
+    "forward": Quantiles(1.0, 2.0, 3.0),
+    "backward": Quantiles(3.0, 4.0, 5.0),
+    "both": Quantiles(4.0, 6.0, 8.0),
+    "inference": Quantiles(0.1, 0.2, 0.3),
+}
+
+
+def blank(model, size, rounds=4):
+    """A row without results."""
+    return Row(
+        benchmark="complexity",
+        title="12 blocks",
+        case=model,
+        reference="Transformer",
+        sizes={"graphs": size, "nodes": 20 * size},
+        setting=Setting.of(Settings(rounds=rounds, warm_up=2)),
+        date="2025-01-01T00:00:00+00:00",
+    )
+
+
+def timed(row, scale=1.0, peak=2**30):
+    """The rows of all passes."""
+    peaks = {"both": peak}
+    return [
+        dataclasses.replace(
+            row,
+            phase=phase,
+            rounds=4,
+            seconds=Quantiles(*(scale * value for value in dataclasses.astuple(seconds))),
+            peak_bytes=peaks.get(phase),
+        )
+        for phase, seconds in SECONDS.items()
+    ]
+
+
 MEASURED = [
-    Cell("Transformer", 1, "here", 10, SECONDS, 2**30),
-    Cell("GATr", 1, "here", 10, SLOWER, 2**31),
-    Cell("GATr", 2, "here", failure="out of memory"),
+    *timed(blank("Transformer", 1)),
+    *timed(blank("GATr", 1), scale=3.0, peak=2**31),
+    dataclasses.replace(blank("GATr", 2), failure="out of memory"),
 ]
 
 
 class Positions(nn.Linear):
     """Reads positions; refuses to go on after some passes."""
 
-    def __init__(self, passes=1000, message=""):
+    def __init__(self, passes=math.inf, message=""):
         super().__init__(3, 3)
         self.passes, self.message = passes, message
 
@@ -49,14 +84,14 @@ def settings(tmp_path):
 
 @pytest.fixture
 def measured(monkeypatch):
-    """Lists the cells that would be measured; GATr runs out of memory at two graphs."""
+    """Lists what would be measured; GATr runs out of memory at two graphs."""
     calls = []
 
-    def pretend(cell, settings):
-        calls.append((cell.model, cell.batch_size))
-        if cell.model == "GATr" and cell.batch_size > 1:
-            return dataclasses.replace(cell, failure="out of memory")
-        return dataclasses.replace(cell, rounds=4, seconds=SECONDS, peak=1)
+    def pretend(row, settings):
+        calls.append((row.case, row.sizes["graphs"]))
+        if row.case == "GATr" and row.sizes["graphs"] > 1:
+            return [dataclasses.replace(row, failure="out of memory")]
+        return timed(row)
 
     monkeypatch.setattr(complexity, "measure_apart", pretend)
     return calls
@@ -72,42 +107,26 @@ def test_batch_has_twenty_nodes_a_graph():
     }
 
 
-def test_cells_are_read_as_written(tmp_path):
-    write(tmp_path / "cells.jsonl", MEASURED)
-    assert read(tmp_path / "cells.jsonl") == MEASURED
-
-
 def test_every_pass_is_timed_after_the_warm_up(monkeypatch, settings):
     monkeypatch.setitem(complexity.MODELS, "linear", Positions)
-    cell = measure(Cell("linear", 2, "here"), settings)
-    assert cell.rounds == 4
-    assert list(cell.seconds) == ["forward", "backward", "inference"]
-    for low, median, high in cell.seconds.values():
-        assert 0 < low <= median <= high
-
-
-@pytest.mark.parametrize(("rounds", "warm_up"), [(1, 1), (1, 5), (2, 1)])
-def test_few_rounds_are_timed_without_the_warm_up(monkeypatch, settings, rounds, warm_up):
-    monkeypatch.setitem(complexity.MODELS, "linear", Positions)
-    few = dataclasses.replace(settings, rounds=rounds, warm_up=warm_up)
-    assert measure(Cell("linear", 2, "here"), few).rounds == rounds
+    rows = measure_here(blank("linear", 2), settings)
+    assert [row.phase for row in rows] == list(SECONDS)
+    for row in rows:
+        assert row.rounds == 4
+        assert 0 < row.seconds.p10 <= row.seconds.median <= row.seconds.p90
 
 
 def test_slow_model_is_timed_three_times(monkeypatch, settings):
     monkeypatch.setitem(complexity.MODELS, "linear", Positions)
     monkeypatch.setattr(complexity, "SECONDS", 0.0)
-    assert measure(Cell("linear", 2, "here"), settings).rounds == 3
+    assert {row.rounds for row in measure_here(blank("linear", 2), settings)} == {3}
 
 
-def test_gradients_do_not_add_up_over_runs(monkeypatch, settings):
-    model = Positions()
-    monkeypatch.setitem(complexity.MODELS, "linear", lambda: model)
-    measure(Cell("linear", 2, "here"), settings)
-    kept = model.weight.grad.clone()
-    model.zero_grad()
-    torch.manual_seed(0)
-    model(make_batch(2)).square().mean().backward()
-    torch.testing.assert_close(kept, model.weight.grad, rtol=1e-5, atol=1e-7)
+def test_peak_is_that_of_a_training_step(monkeypatch, settings):
+    monkeypatch.setitem(complexity.MODELS, "linear", Positions)
+    peaks = {row.phase: row.peak_bytes for row in measure_here(blank("linear", 2), settings)}
+    assert peaks["both"] > peaks["inference"] > 4 * 3 * 2 * complexity.NUM_NODES
+    assert peaks["forward"] is None
 
 
 @pytest.mark.parametrize(
@@ -117,13 +136,13 @@ def test_gradients_do_not_add_up_over_runs(monkeypatch, settings):
 def test_exhausted_memory_is_told_apart(monkeypatch, settings, message):
     monkeypatch.setitem(complexity.MODELS, "greedy", lambda: Positions(3, message))
     with pytest.raises(MemoryError, match="memory"):
-        measure(Cell("greedy", 2, "here"), settings)
+        measure_here(blank("greedy", 2), settings)
 
 
 def test_other_errors_are_not_taken_for_exhausted_memory(monkeypatch, settings):
     monkeypatch.setitem(complexity.MODELS, "broken", lambda: Positions(3, "shapes differ"))
     with pytest.raises(RuntimeError, match="shapes differ"):
-        measure(Cell("broken", 2, "here"), settings)
+        measure_here(blank("broken", 2), settings)
 
 
 def test_larger_batches_are_left_out_once_memory_is_exhausted(measured, settings):
@@ -134,17 +153,19 @@ def test_larger_batches_are_left_out_once_memory_is_exhausted(measured, settings
 
 
 def test_command_goes_on_with_what_is_missing(measured, settings):
-    path, setting = settings.out / "complexity.jsonl", complexity.describe(settings)
-    write(path, [Cell("Transformer", 1, setting, 4, SECONDS, 1)])
+    path = settings.out / "complexity.jsonl"
+    append_rows(path, timed(blank("Transformer", 1)))
     complexity.main(settings)
     assert ("Transformer", 1) not in measured
-    assert [cell.batch_size for cell in read(path) if cell.model == "Transformer"] == [1, 2, 4]
+    found = [row.sizes["graphs"] for row in read_rows(path) if row.phase == "both"]
+    assert found == [1, 1, 2, 4]
 
 
-def test_cells_of_another_setting_are_measured_again(measured, settings):
-    write(settings.out / "complexity.jsonl", [Cell("Transformer", 1, "elsewhere", 4, SECONDS, 1)])
+@pytest.mark.parametrize("rounds", [4, 5], ids=["same", "other"])
+def test_what_was_measured_in_another_setting_is_measured_again(measured, settings, rounds):
+    append_rows(settings.out / "complexity.jsonl", timed(blank("Transformer", 1, rounds)))
     complexity.main(settings)
-    assert ("Transformer", 1) in measured
+    assert (("Transformer", 1) in measured) == (rounds == 5)
 
 
 def test_table_gives_ratios_to_the_transformer_and_says_where_memory_ends():
@@ -176,26 +197,23 @@ def test_titles_stand_clear_of_the_legends(tmp_path, monkeypatch):
 
 
 def test_figure_is_drawn_of_an_unfinished_measurement(tmp_path):
-    plot_complexity(MEASURED[:1], tmp_path / "figure.png")
+    plot_complexity(MEASURED[:4], tmp_path / "figure.png")
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_process_that_dies_is_recorded_as_killed(monkeypatch, settings):
-    monkeypatch.setattr(complexity, "ProcessPoolExecutor", BrokenPool)
-    assert complexity.measure_apart(Cell("GATr", 1, "here"), settings).failure == "killed"
-
-
-class BrokenPool:
-    """A pool whose process dies."""
-
-    def __init__(self, *_):
-        pass
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def submit(self, *_):
+    def die(*_):
         raise BrokenProcessPool
+
+    monkeypatch.setattr(complexity, "run_apart", die)
+    (row,) = complexity.measure_apart(blank("GATr", 1), settings)
+    assert row.failure == "killed"
+
+
+def test_process_without_memory_is_recorded(monkeypatch, settings):
+    def exhaust(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(complexity, "run_apart", exhaust)
+    (row,) = complexity.measure_apart(blank("GATr", 1), settings)
+    assert row.failure == "out of memory"

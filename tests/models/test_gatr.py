@@ -143,7 +143,7 @@ def test_penalty_is_the_weighted_excess_of_the_last_pass():
     model, data = small(penalty=0.5), draw()
     model(draw())
     model(data)
-    _, summands = model.core(model.node_inputs(data).unsqueeze(0))
+    _, summands = model.core(model.node_inputs(data))
     close(model.regularisation(), 0.5 * summands.sum())
 
 

@@ -15,9 +15,11 @@ from pyg_remul.models._gatr_attention import (
 )
 from pyg_remul.models._multivectors import embed_point, embed_translation
 from pyg_remul.models._projective_algebra import POSITIONS
+from pyg_remul.ops import RaggedLayout
 
 NUM_NODES, CHANNELS, SCALARS, HEADS = 5, 4, 6, 2
 WIDTH, SCALAR_WIDTH = 4, 6
+ONE_GRAPH = RaggedLayout([NUM_NODES])
 IDEAL = [POSITIONS[blade] for blade in ((0, 1, 2), (0, 1, 3), (0, 2, 3))]
 WEIGHT = POSITIONS[1, 2, 3]
 
@@ -29,8 +31,8 @@ def make():
 
 
 def draw(num_nodes=NUM_NODES):
-    x = torch.randn(16, 1, num_nodes, CHANNELS, dtype=torch.float64)
-    return x, torch.randn(1, num_nodes, SCALARS, dtype=torch.float64)
+    x = torch.randn(16, num_nodes, CHANNELS, dtype=torch.float64)
+    return x, torch.randn(num_nodes, SCALARS, dtype=torch.float64)
 
 
 def close(x, y, tolerance=1e-12):
@@ -53,7 +55,7 @@ def logit(query, key, query_scalars, key_scalars, log_scale):
 
 def plain_attention(attention, x, s):
     """The layer on one graph, pair by pair."""
-    x, s = (t.squeeze(-3) for t in attention.qkv(x, s))
+    x, s = attention.qkv(x, s)
     rows, scalar_rows = [], []
     for node in range(x.size(1)):
         for head in range(HEADS):
@@ -72,13 +74,13 @@ def plain_attention(attention, x, s):
             weights = torch.stack(logits).softmax(dim=0)
             rows.append(torch.einsum("j,kjc->kc", weights, x[..., -WIDTH:]))
             scalar_rows.append(weights @ s[:, -SCALAR_WIDTH:])
-    y = torch.stack(rows, dim=1).view(16, 1, -1, HEADS * WIDTH)
-    return attention.out(y, torch.stack(scalar_rows).view(1, -1, HEADS * SCALAR_WIDTH))
+    y = torch.stack(rows, dim=1).view(16, -1, HEADS * WIDTH)
+    return attention.out(y, torch.stack(scalar_rows).view(-1, HEADS * SCALAR_WIDTH))
 
 
 def test_attention_follows_the_formula():
     attention, (x, s) = make(), draw()
-    found, expected = attention(x, s), plain_attention(attention, x, s)
+    found, expected = attention(x, s, ONE_GRAPH), plain_attention(attention, x, s)
     close(found[0], expected[0])
     close(found[1], expected[1])
 
@@ -86,7 +88,8 @@ def test_attention_follows_the_formula():
 @given(seed=st.integers(0, 1000))
 def test_attention_commutes_with_motors(seed):
     attention, (x, s), motor = make(), draw(), random_motor(seed)
-    (y, t), (moved, u) = attention(x, s), attention(sandwich(motor, x), s)
+    y, t = attention(x, s, ONE_GRAPH)
+    moved, u = attention(sandwich(motor, x), s, ONE_GRAPH)
     close(moved, sandwich(motor, y), 1e-10)
     close(u, t, 1e-10)
 
@@ -105,12 +108,12 @@ def test_logits_do_not_depend_on_the_origin():
     close(query_features(moved, none, scale) @ key_features(moved, none).T, logits, 1e-8)
 
 
-def test_padding_is_not_attended_to():
+def test_other_graphs_are_not_attended_to():
     attention, (x, s) = make(), draw()
-    mask = torch.tensor([[True, True, True, False, False]])
-    padded, alone = attention(x, s, mask), attention(x[:, :, :3], s[:, :3])
-    close(padded[0][:, :, :3], alone[0])
-    close(padded[1][:, :3], alone[1])
+    both = attention(x, s, RaggedLayout([3, 2]))
+    alone = attention(x[:, :3], s[:3], RaggedLayout([3]))
+    close(both[0][:, :3], alone[0])
+    close(both[1][:3], alone[1])
 
 
 def test_output_starts_with_a_tenth_of_the_usual_weights():

@@ -21,6 +21,7 @@ from pyg_remul.models._multivectors import (
     extract_translation,
 )
 from pyg_remul.models._projective_algebra import POSITIONS
+from pyg_remul.ops import RaggedLayout
 
 WIDTHS = {"scalar": 1, "vector": 3, "point": 3}
 counts = st.dictionaries(st.sampled_from(list(WIDTHS)), st.integers(1, 4), min_size=1)
@@ -100,9 +101,9 @@ def test_scalars_that_are_read_are_no_excess():
     assert not excess(x, s, {"scalar": 3, "vector": 1}).any()
 
 
-@pytest.mark.parametrize("size", [3, 5], ids=["padded", "full"])
-def test_centroid_is_the_mean_of_the_points_of_nodes(size):
-    points = torch.randn(1, 5, 2, 3)
-    mask = None if size == 5 else (torch.arange(5) < size).unsqueeze(0)
-    expected = points[:, :size].mean(dim=(1, 2)).view(1, 1, 1, 3)
-    torch.testing.assert_close(centroid(points, mask), expected)
+@pytest.mark.parametrize("sizes", [[5], [3, 3], [2, 0, 3]], ids=str)
+def test_centroid_is_the_mean_of_the_points_of_every_graph(sizes):
+    points = torch.randn(sum(sizes), 2, 3)
+    graphs = points.split(sizes)
+    expected = torch.cat([graph.mean(dim=(0, 1)).expand(len(graph), 1, 3) for graph in graphs])
+    torch.testing.assert_close(centroid(points, RaggedLayout(sizes)), expected)

@@ -7,6 +7,7 @@ from torch_geometric.data import Batch, Data
 
 from pyg_remul.models import GraphTransformer
 from pyg_remul.models.graph_transformer import TransformerBlock
+from pyg_remul.ops import RaggedLayout
 
 both_norms = pytest.mark.parametrize("norm_axes", ["channels", "graph"])
 
@@ -30,19 +31,13 @@ def plain_block(block, x, axes):
     return x + last(gelu(hidden(layer_norm(x, x.shape[axes:])), approximate="none"))
 
 
+@pytest.mark.parametrize("sizes", [[5, 5, 5], [4, 1, 0, 6], [130, 2]], ids=str)
 @pytest.mark.parametrize(("norm_axes", "axes"), [("channels", -1), ("graph", -2)])
-def test_block_follows_the_formula(norm_axes, axes):
+def test_block_follows_the_formula(norm_axes, axes, sizes):
     block = TransformerBlock(channels=8, heads=2, norm_axes=norm_axes).double()
-    x = torch.randn(3, 5, 8).double()
-    expected = torch.stack([plain_block(block, graph, axes) for graph in x])
-    torch.testing.assert_close(block(x), expected, rtol=1e-12, atol=1e-12)
-
-
-@both_norms
-def test_block_ignores_what_stands_in_the_padding(norm_axes):
-    block = TransformerBlock(channels=8, heads=2, norm_axes=norm_axes).double()
-    x, mask = torch.randn(1, 5, 8).double(), torch.tensor([[True, True, True, False, False]])
-    torch.testing.assert_close(block(x, mask)[:, :3], block(x[:, :3]), rtol=1e-12, atol=1e-12)
+    x = torch.randn(sum(sizes), 8).double()
+    expected = torch.cat([plain_block(block, graph, axes) for graph in x.split(sizes)])
+    torch.testing.assert_close(block(x, RaggedLayout(sizes)), expected, rtol=1e-12, atol=1e-12)
 
 
 @both_norms

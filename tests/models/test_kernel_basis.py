@@ -25,7 +25,7 @@ def directions(num=5, dtype=torch.float64):
 
 def kernels_of_pair(direction, degree_out, degree_in, num_degrees=4):
     """Shape [E, 2l + 1, kernels, 2k + 1]."""
-    basis = EquivariantKernels(num_degrees)(direction)
+    basis = EquivariantKernels(num_degrees).to(direction.dtype)(direction)
     return basis.between([degree_in], degree_out).unflatten(-1, (-1, 2 * degree_in + 1))
 
 
@@ -78,7 +78,7 @@ def test_kernel_from_scalars_to_vectors_points_along_the_direction():
 
 @pytest.mark.parametrize("degrees", [(0, 1, 2, 3), (1,), (0, 3)], ids=str)
 def test_kernels_from_some_degrees_stand_side_by_side(degrees):
-    basis = EquivariantKernels(4)(directions())
+    basis = EquivariantKernels(4).double()(directions())
     single = torch.cat([basis.between([k], 2) for k in degrees], dim=-1)
     assert torch.equal(basis.between(degrees, 2), single)
 
@@ -93,7 +93,7 @@ def test_number_of_degrees_changes_none_of_the_kernels(num_degrees):
 
 
 def test_changes_of_dtype_leave_the_precision():
-    module, direction = EquivariantKernels(4), directions()
+    module, direction = EquivariantKernels(4).double(), directions()
     expected = module(direction).kernels
     there_and_back = copy.deepcopy(module).float().half().double()(direction).kernels
     assert all(torch.equal(*pair) for pair in zip(there_and_back, expected, strict=True))
@@ -109,6 +109,7 @@ def test_tables_are_no_part_of_the_state():
 def test_kernels_built_in_another_mode_can_be_used(mode):
     with mode:
         module = EquivariantKernels(3)
+    module.to_empty(device="cpu").double()
     direction = directions().requires_grad_()
     sum(kernels.square().sum() for kernels in module(direction).kernels).backward()
     assert direction.grad.isfinite().all()

@@ -89,7 +89,7 @@ def test_biases_start_uniform():
 
 def sum_over_pairs(kernels, sources, invariants, direction):
     """The convolution, pair of degrees by pair and kernel by kernel."""
-    basis = EquivariantKernels(3)(direction)
+    basis = EquivariantKernels(3).double()(direction)
     results = [{}, {}]
     for (k, channels), radial in zip(FIBER_IN.items(), kernels.radial, strict=True):
         weights = iter(radial(invariants))
@@ -106,7 +106,7 @@ def sum_over_pairs(kernels, sources, invariants, direction):
 
 
 def test_map_is_the_sum_over_pairs_of_degrees(kernels, sources, invariants, direction):
-    actual = kernels(sources, invariants, EquivariantKernels(3)(direction))
+    actual = kernels(sources, invariants, EquivariantKernels(3).double()(direction))
     expected = sum_over_pairs(kernels, sources, invariants, direction)
     for result, wanted in zip(actual, expected, strict=True):
         assert list(result) == list(wanted)
@@ -116,7 +116,7 @@ def test_map_is_the_sum_over_pairs_of_degrees(kernels, sources, invariants, dire
 
 def test_map_commutes_with_rotations(kernels, sources, invariants, direction):
     rotation = SO3().sample(1, dtype=torch.float64).matrix
-    matrices, basis = wigner_matrices(rotation, 2), EquivariantKernels(3)
+    matrices, basis = wigner_matrices(rotation, 2), EquivariantKernels(3).double()
     turned = {k: matrices[k] @ x for k, x in sources.items()}
     actual = kernels(turned, invariants, basis(direction @ rotation[0].T))
     for result, plain in zip(actual, kernels(sources, invariants, basis(direction)), strict=True):

@@ -14,6 +14,7 @@ from pyg_remul.models._se3_layers import (
     NormNonlinearity,
     SE3AttentionLayer,
 )
+from pyg_remul.ops import Topology
 
 FIBER = {0: 4, 1: 4}
 
@@ -21,10 +22,12 @@ FIBER = {0: 4, 1: 4}
 def make_edges(pairs=((1, 0), (2, 0), (0, 1)), num_nodes=4):
     """Edges among nodes, of which the last ones have none."""
     pos = torch.randn(num_nodes, 3).double()
-    source, target = torch.tensor(pairs).T
+    topology = Topology(torch.tensor(pairs).T, num_nodes)
+    source, target = topology.edge_index
     difference = pos[target] - pos[source]
     direction, length = direction_and_length(difference)
-    return Edges(source, target, difference, length, EquivariantKernels(2)(direction))
+    kernels = EquivariantKernels(2).to(direction)(direction)
+    return Edges(topology, difference, length, kernels)
 
 
 def draw(fiber, num=4):
@@ -33,7 +36,7 @@ def draw(fiber, num=4):
 
 def attend(layer, features, edges):
     """The layer's keys, values and their mixture, edge by edge."""
-    sources = {d: x[edges.source] for d, x in features.items()}
+    sources = {d: x[edges.topology.source] for d, x in features.items()}
     if features[1].size(-1) > 1:
         sources[1][..., 0] += edges.difference
     values, keys = layer.kernels(sources, edges.invariants, edges.basis)
@@ -41,7 +44,7 @@ def attend(layer, features, edges):
     size = layer.heads * key.size(-1)
     out = torch.zeros(4, *value.shape[1:]).double()
     for node in range(4):
-        incoming = (edges.target == node).nonzero().flatten()
+        incoming = (edges.topology.target == node).nonzero().flatten()
         for head in range(layer.heads):
             scores = key[incoming, head] @ query[node, head] / size**0.5
             out[node, head] = scores.softmax(dim=0) @ value[incoming, head]

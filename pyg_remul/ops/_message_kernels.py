@@ -6,28 +6,28 @@ the order of its edges. No value of an edge is stored but the gradient of its at
 
 from __future__ import annotations
 
-from typing import Any
-
 import triton
 import triton.language as tl
 
-from pyg_remul.ops._message_tiles import (
+from pyg_remul.ops._message_tile_kernels import (
     column_sum,
     displacement,
     displacement_backward,
     edge_ends,
+    load_axis,
+    load_difference,
     load_matrix,
     load_rows,
     load_vector,
     node_rows,
+    on_axis,
     product,
     row_sum,
+    sigmoid,
     silu,
     silu_slope,
-    squared_length,
     store_rows,
     sum_by_node,
-    sum_vectors_by_node,
 )
 
 __all__ = ["backward_kernel", "forward_kernel"]
@@ -35,26 +35,26 @@ __all__ = ["backward_kernel", "forward_kernel"]
 
 @triton.jit
 def forward_kernel(
-    order: Any,
-    pointer: Any,
-    others: Any,
-    num_nodes: Any,
-    own_channels: Any,
-    other_channels: Any,
-    weight: Any,
-    bias: Any,
-    edge_attr: Any,
-    edge_weight: Any,
-    gate_weight: Any,
-    gate_bias: Any,
-    points: Any,
-    distance_weight: Any,
-    position_weight: Any,
-    position_bias: Any,
-    position_out: Any,
-    clamp: Any,
-    sums: Any,
-    moved: Any,
+    order: tl.tensor,
+    pointer: tl.tensor,
+    others: tl.tensor,
+    num_nodes: tl.tensor,
+    own_channels: tl.tensor,
+    other_channels: tl.tensor,
+    weight: tl.tensor,
+    bias: tl.tensor,
+    edge_attr: tl.tensor,
+    edge_weight: tl.tensor,
+    gate_weight: tl.tensor,
+    gate_bias: tl.tensor,
+    points: tl.tensor,
+    distance_weight: tl.tensor,
+    position_weight: tl.tensor,
+    position_bias: tl.tensor,
+    position_out: tl.tensor,
+    clamp: tl.tensor,
+    sums: tl.tensor,
+    moved: tl.tensor,
     F: tl.constexpr,
     D: tl.constexpr,
     DIM: tl.constexpr,
@@ -83,11 +83,10 @@ def forward_kernel(
     first_node = tl.program_id(0).to(tl.int64) * BLOCK_N
     total = tl.zeros([BLOCK_N, BLOCK_F], tl.float32)
     total_moved = tl.zeros([BLOCK_N, 4], tl.float32)
-    start = tl.load(pointer + first_node)
-    stop = tl.load(pointer + tl.minimum(first_node + BLOCK_N, num_nodes))
-    for first_row in range(start, stop, BLOCK_E):
+    start, num_rows, begin, end = node_rows(pointer, first_node, num_nodes, BLOCK_N)
+    for first_row in range(0, num_rows, BLOCK_E):
         kept, edge, own, other, belongs = edge_ends(
-            order, pointer, others, num_nodes, first_node, first_row, BLOCK_N, BLOCK_E
+            order + start, others, begin, end, first_node, first_row, BLOCK_N, BLOCK_E
         )
         z = load_rows(own_channels, own, kept, F, BLOCK_F)
         z += load_rows(other_channels, other, kept, F, BLOCK_F)
@@ -95,51 +94,56 @@ def forward_kernel(
             attributes = load_rows(edge_attr, edge, kept, D, BLOCK_D)
             z += product(attributes, tl.trans(w_edge), DTYPE, PRECISION)
         if points is not None:
-            difference = load_rows(points, own, kept, DIM, 4)
-            difference -= load_rows(points, other, kept, DIM, 4)
-            z += squared_length(difference) * w_distance
+            squared = tl.zeros([BLOCK_E], tl.float32)
+            for axis in tl.static_range(DIM):
+                difference = load_difference(points, own, other, kept, axis, DIM)
+                squared += difference * difference
+            z += squared[:, None] * w_distance
         message = silu(product(silu(z), tl.trans(w), DTYPE, PRECISION) + b)
         if gate_weight is not None:
-            message *= tl.sigmoid(row_sum(message * w_gate) + b_gate)
+            message *= sigmoid(row_sum(message * w_gate) + b_gate)
         total += sum_by_node(belongs, message, DTYPE, PRECISION)
         if points is not None:
             hidden = silu(product(message, tl.trans(w_position), DTYPE, PRECISION) + b_position)
-            step = displacement(row_sum(hidden * w_out), difference, clamp, NORMALIZE, TANH, CLAMP)
-            total_moved += sum_vectors_by_node(belongs, step)
+            position = tl.sum(hidden * w_out, axis=1)
+            factor = displacement(position, squared, clamp, NORMALIZE, TANH, CLAMP)
+            for axis in tl.static_range(DIM):
+                difference = load_difference(points, own, other, kept, axis, DIM)
+                steps = tl.where(belongs, (factor * difference)[None, :], 0.0)
+                total_moved += on_axis(tl.sum(steps, axis=1), axis)
     nodes = first_node + tl.arange(0, BLOCK_N)
     store_rows(sums, nodes, nodes < num_nodes, total, F, BLOCK_F)
     if points is not None:
-        begin, end = node_rows(pointer, nodes, num_nodes)
         total_moved /= tl.maximum(end - begin, 1).to(tl.float32)[:, None]
         store_rows(moved, nodes, nodes < num_nodes, total_moved, DIM, 4)
 
 
 @triton.jit
 def backward_kernel(
-    order: Any,
-    pointer: Any,
-    others: Any,
-    num_nodes: Any,
-    own_channels: Any,
-    other_channels: Any,
-    weight: Any,
-    bias: Any,
-    edge_attr: Any,
-    edge_weight: Any,
-    gate_weight: Any,
-    gate_bias: Any,
-    points: Any,
-    distance_weight: Any,
-    position_weight: Any,
-    position_bias: Any,
-    position_out: Any,
-    clamp: Any,
-    grad_sums: Any,
-    grad_moved: Any,
-    grad_channels: Any,
-    grad_points: Any,
-    grad_edge_attr: Any,
-    partials: Any,
+    order: tl.tensor,
+    pointer: tl.tensor,
+    others: tl.tensor,
+    num_nodes: tl.tensor,
+    own_channels: tl.tensor,
+    other_channels: tl.tensor,
+    weight: tl.tensor,
+    bias: tl.tensor,
+    edge_attr: tl.tensor,
+    edge_weight: tl.tensor,
+    gate_weight: tl.tensor,
+    gate_bias: tl.tensor,
+    points: tl.tensor,
+    distance_weight: tl.tensor,
+    position_weight: tl.tensor,
+    position_bias: tl.tensor,
+    position_out: tl.tensor,
+    clamp: tl.tensor,
+    grad_sums: tl.tensor,
+    grad_moved: tl.tensor,
+    grad_channels: tl.tensor,
+    grad_points: tl.tensor,
+    grad_edge_attr: tl.tensor,
+    partials: tl.tensor,
     BY_TARGET: tl.constexpr,
     ROWS: tl.constexpr,
     F: tl.constexpr,
@@ -189,11 +193,10 @@ def backward_kernel(
         first_node = tl.cast(block, tl.int64) * BLOCK_N
         total = tl.zeros([BLOCK_N, BLOCK_F], tl.float32)
         total_points = tl.zeros([BLOCK_N, 4], tl.float32)
-        start = tl.load(pointer + first_node)
-        stop = tl.load(pointer + tl.minimum(first_node + BLOCK_N, num_nodes))
-        for first_row in range(start, stop, BLOCK_E):
+        start, num_rows, begin, end = node_rows(pointer, first_node, num_nodes, BLOCK_N)
+        for first_row in range(0, num_rows, BLOCK_E):
             kept, edge, own, other, belongs = edge_ends(
-                order, pointer, others, num_nodes, first_node, first_row, BLOCK_N, BLOCK_E
+                order + start, others, begin, end, first_node, first_row, BLOCK_N, BLOCK_E
             )
             target = own if BY_TARGET else other
             z = load_rows(own_channels, own, kept, F, BLOCK_F)
@@ -202,33 +205,31 @@ def backward_kernel(
                 attributes = load_rows(edge_attr, edge, kept, D, BLOCK_D)
                 z += product(attributes, tl.trans(w_edge), DTYPE, PRECISION)
             if points is not None:  # the difference of own and other, here and in its gradient
-                difference = load_rows(points, own, kept, DIM, 4)
-                difference -= load_rows(points, other, kept, DIM, 4)
-                squared = squared_length(difference)
-                z += squared * w_distance
+                squared = tl.zeros([BLOCK_E], tl.float32)
+                along = tl.zeros([BLOCK_E], tl.float32)
+                for axis in tl.static_range(DIM):
+                    difference = load_difference(points, own, other, kept, axis, DIM)
+                    squared += difference * difference
+                    along += difference * load_axis(grad_moved, target, kept, axis, DIM)
+                along = along if BY_TARGET else -along
+                z += squared[:, None] * w_distance
             hidden = silu(z)
             out = product(hidden, tl.trans(w), DTYPE, PRECISION) + b
             message = silu(out)
             if gate_weight is not None:
                 ungated = message
-                gate = tl.sigmoid(row_sum(ungated * w_gate) + b_gate)
+                gate = sigmoid(row_sum(ungated * w_gate) + b_gate)
                 message = ungated * gate
             grad = load_rows(grad_sums, target, kept, F, BLOCK_F)
             if points is not None:
                 z_position = product(message, tl.trans(w_position), DTYPE, PRECISION) + b_position
-                grad_step = load_rows(grad_moved, target, kept, DIM, 4)
-                grad_weight, grad_difference = displacement_backward(
-                    row_sum(silu(z_position) * w_out),
-                    difference,
-                    grad_step if BY_TARGET else -grad_step,
-                    clamp,
-                    NORMALIZE,
-                    TANH,
-                    CLAMP,
+                position = tl.sum(silu(z_position) * w_out, axis=1)
+                grad_position, of_grad, of_difference = displacement_backward(
+                    position, squared, along, clamp, NORMALIZE, TANH, CLAMP
                 )
-                grad_z = grad_weight * w_out * silu_slope(z_position)
+                grad_z = grad_position[:, None] * w_out * silu_slope(z_position)
                 if not BY_TARGET:
-                    grad_w_out += column_sum(grad_weight * silu(z_position))
+                    grad_w_out += column_sum(grad_position[:, None] * silu(z_position))
                     grad_w_position += product(tl.trans(grad_z), message, DTYPE, PRECISION)
                     grad_b_position += column_sum(grad_z)
                 grad += product(grad_z, w_position, DTYPE, PRECISION)
@@ -251,9 +252,15 @@ def backward_kernel(
                     store_rows(grad_edge_attr, edge, kept, grad_attributes, D, BLOCK_D)
             if points is not None:
                 if BY_TARGET:
-                    grad_w_distance += column_sum(squared * grad)
-                grad_difference += 2 * row_sum(grad * w_distance) * difference
-                total_points += sum_vectors_by_node(belongs, grad_difference)
+                    grad_w_distance += column_sum(squared[:, None] * grad)
+                of_difference += 2 * tl.sum(grad * w_distance, axis=1)
+                of_grad = of_grad if BY_TARGET else -of_grad
+                for axis in tl.static_range(DIM):
+                    difference = load_difference(points, own, other, kept, axis, DIM)
+                    grad_step = load_axis(grad_moved, target, kept, axis, DIM)
+                    steps = of_grad * grad_step + of_difference * difference
+                    steps = tl.where(belongs, steps[None, :], 0.0)
+                    total_points += on_axis(tl.sum(steps, axis=1), axis)
         nodes = first_node + tl.arange(0, BLOCK_N)
         store_rows(grad_channels, nodes, nodes < num_nodes, total, F, BLOCK_F)
         if points is not None:
@@ -277,7 +284,11 @@ def backward_kernel(
 
 @triton.jit
 def store_part(
-    part: Any, first: Any, values: Any, HEIGHT: tl.constexpr, BLOCK_F: tl.constexpr
+    part: tl.tensor,
+    first: tl.tensor,
+    values: tl.tensor,
+    HEIGHT: tl.constexpr,
+    BLOCK_F: tl.constexpr,
 ) -> None:
     """Stores rows of a program's part of the gradients of weights."""
     rows = first + tl.arange(0, HEIGHT)

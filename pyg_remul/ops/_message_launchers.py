@@ -14,7 +14,7 @@ from pyg_remul.ops._message_kernels import backward_kernel, forward_kernel
 from pyg_remul.ops.backend import INTERPRETED
 from pyg_remul.ops.displacement import DisplacementOptions
 from pyg_remul.ops.edge_network import EdgeNetwork
-from pyg_remul.ops.segments import Segments, Topology
+from pyg_remul.ops.segments import Topology
 
 __all__ = ["kernel_backward", "kernel_forward"]
 
@@ -27,7 +27,8 @@ _PROGRAMS = 264
 Fixed, so that the order of the sums is the same on every device.
 """
 
-_TILES = {32: (64, 4), 64: (64, 4), 128: (64, 8)}
+_FORWARD_TILES = {16: (32, 4), 32: (32, 4), 64: (32, 4), 128: (32, 8)}
+_BACKWARD_TILES = {16: (32, 4), 32: (32, 4), 64: (32, 8), 128: (16, 8)}
 """By the number of channels: edges of a tile, and warps of a program."""
 
 _VECTORS = 4
@@ -50,14 +51,13 @@ def kernel_forward(
     sums = torch.empty_like(network.target)
     moved = sums.new_empty(0) if network.points is None else torch.empty_like(network.points)
     if sums.numel():
-        constants = _constants(network, options)
         grid = (triton.cdiv(topology.num_nodes, _NODES),)
         with torch.cuda.device_of(sums):
             forward_kernel[grid](
-                *_edges(topology.by_target, topology.source),
+                *_edges(topology, by_target=True),
                 *_operands(network),
                 *(options.clamp, sums, moved),
-                **constants,
+                **_constants(network, options, _FORWARD_TILES),
             )
     return sums, moved
 
@@ -87,47 +87,45 @@ def kernel_backward(
     incoming = (grad_sums.contiguous(), grad_moved.contiguous())
     grad_edges = torch.empty_like(network.edge_attr) if edge_grad else None
     swapped = network._replace(target=network.source, source=network.target)
-    by_target = _edges(topology.by_target, topology.source)
-    by_source = _edges(topology.by_source, topology.target)
-    target, points, message_part = _launch(
-        by_target, network, options, incoming, grad_edges, BY_TARGET=True
+    target, points, message_rows = _launch_backward(
+        topology, network, options, incoming, grad_edges, by_target=True
     )
-    source, source_points, position_part = _launch(
-        by_source, swapped, options, incoming, None, BY_TARGET=False
+    source, source_points, position_rows = _launch_backward(
+        topology, swapped, options, incoming, None, by_target=False
     )
-    weights = _weight_gradients(network, message_part, position_part)
+    weights = _weight_gradients(network, message_rows, position_rows)
     grads = weights._replace(target=target, source=source, points=points + source_points)
     pairs = zip(network._replace(edge_attr=None), grads, strict=True)
     kept = (None if x is None else torch.empty_like(x).copy_(grad) for x, grad in pairs)
     return EdgeNetwork._make(kept)._replace(edge_attr=grad_edges)
 
 
-def _launch(
-    edges: tuple[Any, ...],
+def _launch_backward(
+    topology: Topology,
     network: EdgeNetwork,
     options: DisplacementOptions,
     incoming: tuple[Tensor, Tensor],
     grad_edges: Tensor | None,
     *,
-    BY_TARGET: bool,
+    by_target: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns the gradients of the nodes' channels and points, and of weights, as a part's rows."""
-    constants = _constants(network, options)
+    """Returns the gradients of the own channels and points, and the rows of those of weights."""
+    constants = _constants(network, options, _BACKWARD_TILES)
     width = constants["BLOCK_F"]
     rows = width + _VECTORS + constants["BLOCK_D"]
-    num_blocks = triton.cdiv(network.target.size(0), _NODES)
+    num_blocks = triton.cdiv(topology.num_nodes, _NODES)
     channels = torch.empty_like(network.target)
-    points = channels.new_empty(incoming[1].shape, dtype=torch.float32)
-    parts = channels.new_zeros(min(num_blocks, _PROGRAMS), rows, width, dtype=torch.float32)
+    points = torch.empty_like(incoming[1], dtype=torch.float32)
+    parts = points.new_zeros(min(num_blocks, _PROGRAMS), rows, width)
     if channels.numel():
         with torch.cuda.device_of(channels):
             backward_kernel[parts.size(0),](
-                *edges,
+                *_edges(topology, by_target=by_target),
                 *_operands(network),
                 *(options.clamp, *incoming, channels, points, grad_edges, parts),
-                **constants,
-                BY_TARGET=BY_TARGET,
+                BY_TARGET=by_target,
                 ROWS=rows,
+                **constants,
             )
     return channels, points, parts.sum(dim=0)
 
@@ -154,26 +152,29 @@ def _weight_gradients(network: EdgeNetwork, message: Tensor, position: Tensor) -
     )
 
 
-def _edges(own: Segments, others: Tensor) -> tuple[Any, ...]:
-    """The edges as the kernels read them."""
+def _edges(topology: Topology, *, by_target: bool) -> tuple[Any, ...]:
+    """The edges as the kernels read them, with the nodes at their other ends."""
+    own, others = topology.by_target, topology.source
+    if not by_target:
+        own, others = topology.by_source, topology.target
     return own.order, own.pointer, others.contiguous(), own.num_segments
 
 
 def _operands(network: EdgeNetwork) -> EdgeNetwork:
-    """Without attributes that have no columns."""
+    """The operands as the kernels read them, without attributes that have no columns."""
     if network.edge_attr is None or not network.edge_attr.size(1):
         network = network._replace(edge_attr=None, edge_weight=None)
-    return network.map(Tensor.contiguous)
+    return network
 
 
-def _constants(network: EdgeNetwork, options: DisplacementOptions) -> dict[str, Any]:
+def _constants(
+    network: EdgeNetwork, options: DisplacementOptions, tiles: dict[int, tuple[int, int]]
+) -> dict[str, Any]:
     """What the kernels are compiled for."""
-    channels = network.target.size(1)
+    channels, dtype = network.target.size(1), network.target.dtype
     attributes = 0 if network.edge_attr is None else network.edge_attr.size(1)
     block = max(16, triton.next_power_of_2(channels))
-    edges, warps = _TILES[max(block, min(_TILES))]
-    dtype = network.target.dtype
-    precision = "tf32" if torch.backends.cuda.matmul.allow_tf32 else "tf32x3"
+    edges, warps = tiles[block]
     return {
         "F": channels,
         "D": attributes,
@@ -182,10 +183,21 @@ def _constants(network: EdgeNetwork, options: DisplacementOptions) -> dict[str, 
         "TANH": options.tanh,
         "CLAMP": options.clamp < math.inf,
         "DTYPE": _TYPES[dtype],
-        "PRECISION": "upcast" if INTERPRETED else precision if dtype == torch.float32 else "ieee",
+        "PRECISION": _precision(dtype),
         "BLOCK_F": block,
         "BLOCK_D": max(16, triton.next_power_of_2(attributes)),
         "BLOCK_N": _NODES,
         "BLOCK_E": edges,
         "num_warps": warps,
+        "num_stages": 1,
+        "enable_fp_fusion": True,
     }
+
+
+def _precision(dtype: torch.dtype) -> str:
+    """How products are computed: those of floats in three parts, unless TensorFloat-32 will do."""
+    if INTERPRETED:
+        return "upcast"
+    if dtype != torch.float32:
+        return "ieee"
+    return "tf32" if torch.backends.cuda.matmul.allow_tf32 else "tf32x3"

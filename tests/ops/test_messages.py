@@ -14,7 +14,7 @@ from pyg_remul.ops import (
     use_backend,
 )
 from pyg_remul.ops._message_operator import messages_operator
-from tests.ops.cases import (
+from tests.ops.message_cases import (
     GRAPHS,
     VARIANTS,
     assert_equals_plain,

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pyg_remul.ops import Topology
-from tests.ops.cases import GRAPHS
+from tests.ops.message_cases import GRAPHS
 
 graphs = pytest.mark.parametrize("graph", GRAPHS)
 

@@ -80,7 +80,7 @@ def main(settings: Settings) -> None:
             padded = PaddedTransformer(model)
             torch.testing.assert_close(padded(batch), model(batch), rtol=1e-3, atol=1e-4)
             cases = {"flat rows": passes(model, batch), "all padded": passes(padded, batch)}
-            title = f"GraphTransformer, {name}: {NUM_GRAPHS} graphs of {kind} nodes"
+            title = f"GraphTransformer, {name}, {kind} nodes a graph"
             report.compare(title, cases, "all padded", sizes=batch_sizes(batch))
     compare_gatr(report, settings.device)
 
@@ -90,7 +90,7 @@ def compare_gatr(report: Report, device: str) -> None:
     gatr, sizes = GATr().to(device), SIZES["5 to 31"].tolist()
     ragged, padded = (make_batch(sizes).to(device) for sizes in (sizes, [max(sizes)] * NUM_GRAPHS))
     cases = {"flat rows": passes(gatr, ragged), "all padded": passes(gatr, padded)}
-    title = f"GATr, 10 blocks: {NUM_GRAPHS} graphs of 5 to 31 nodes"
+    title = "GATr, 10 blocks, 5 to 31 nodes a graph"
     report.compare(title, cases, "all padded", sizes=batch_sizes(ragged))
 
 

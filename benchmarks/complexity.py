@@ -22,7 +22,7 @@ from pyg_remul.benchmarks.complexity_figure import plot_complexity
 from pyg_remul.benchmarks.harness import Passes, Settings, measure
 from pyg_remul.benchmarks.memory import limit_memory, peak_bytes, run_apart
 from pyg_remul.benchmarks.report import Report
-from pyg_remul.benchmarks.rows import Row, Setting, append_rows, fill, read_rows
+from pyg_remul.benchmarks.results import Row, Setting, append_rows, fill, read_rows
 from pyg_remul.files import write_text
 from pyg_remul.models import GATr, GraphTransformer
 from pyg_remul.tables import markdown_table

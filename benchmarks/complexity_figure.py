@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from pyg_remul.benchmarks.rows import Row
+from pyg_remul.benchmarks.results import Row
 from pyg_remul.figures import BLUE, ORANGE, furnish, save_figure
 
 __all__ = ["plot_complexity"]

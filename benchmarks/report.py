@@ -10,7 +10,7 @@ from torch_geometric.data import Batch
 
 from pyg_remul.benchmarks.harness import Case, Settings, measure
 from pyg_remul.benchmarks.memory import peak_bytes
-from pyg_remul.benchmarks.rows import Row, Setting, append_rows, fill, format_rows
+from pyg_remul.benchmarks.results import Row, Setting, append_rows, fill, format_rows
 
 __all__ = ["Report", "batch_sizes"]
 

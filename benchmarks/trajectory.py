@@ -16,7 +16,7 @@ from numpy.lib import format as npy
 from pyg_remul.benchmarks.harness import Settings, clock
 from pyg_remul.benchmarks.memory import peak_of_process, run_apart
 from pyg_remul.benchmarks.report import Report
-from pyg_remul.benchmarks.rows import fill
+from pyg_remul.benchmarks.results import fill
 from pyg_remul.datasets import MD17Trajectory
 
 NUM_FRAMES, BLOCK = 993_237, 20_000

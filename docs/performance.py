@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from pyg_remul.benchmarks.complexity import format_table, in_setting
-from pyg_remul.benchmarks.rows import Row, format_number, last_run, read_rows
+from pyg_remul.benchmarks.results import Row, format_number, last_run, read_rows
 from pyg_remul.figures import BLUE, GREY, furnish, save_figure
 from pyg_remul.files import write_text
 from pyg_remul.tables import markdown_table

@@ -10,6 +10,7 @@ from torch_geometric.data import Data
 
 from pyg_remul.checks import check_integers
 from pyg_remul.models._base import NodeModel, check_graph_sizes
+from pyg_remul.ops import Linear
 
 __all__ = ["FlatMLP"]
 
@@ -107,7 +108,7 @@ class FlatMLP(NodeModel):
         return f"{super().__repr__()[:-1]}, num_nodes={self.num_nodes})"
 
 
-class _XavierLinear(nn.Linear):
+class _XavierLinear(Linear):
     def reset_parameters(self) -> None:
         nn.init.xavier_normal_(self.weight)
         nn.init.zeros_(self.bias)

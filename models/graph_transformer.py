@@ -11,7 +11,7 @@ from torch_geometric.data import Data
 
 from pyg_remul.checks import check_integers
 from pyg_remul.models._base import NodeModel, node_layout
-from pyg_remul.ops import RaggedLayout, ragged_attention
+from pyg_remul.ops import Linear, RaggedLayout, ragged_attention
 
 __all__ = ["GraphTransformer", "TransformerBlock"]
 
@@ -45,10 +45,10 @@ class TransformerBlock(nn.Module):
         super().__init__()
         self.heads = heads
         self.norm_axes = norm_axes
-        self.qkv = nn.Linear(channels, 3 * channels)
-        self.out = nn.Linear(channels, channels)
+        self.qkv = Linear(channels, 3 * channels)
+        self.out = Linear(channels, channels)
         self.mlp = nn.Sequential(
-            nn.Linear(channels, 2 * channels), nn.GELU(), nn.Linear(2 * channels, channels)
+            Linear(channels, 2 * channels), nn.GELU(), Linear(2 * channels, channels)
         )
 
     def forward(self, x: Tensor, graphs: RaggedLayout) -> Tensor:

@@ -402,7 +402,7 @@ def test_bench_runs_the_module_with_its_settings(monkeypatch):
 
 def test_every_name_of_bench_is_a_module_with_a_main():
     folder = Path(benchmarks.__file__).parent
-    timing = {"harness", "memory", "report", "roofline", "rows"}
+    timing = {"harness", "memory", "report", "results", "roofline"}
     helpers = timing | {"__init__", "complexity_figure", "single_layers", "usual_layers"}
     assert sorted({path.stem for path in folder.glob("*.py")} - helpers) == sorted(
         get_args(BenchmarkName)

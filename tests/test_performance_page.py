@@ -10,7 +10,7 @@ import pytest
 
 from pyg_remul.benchmarks import complexity
 from pyg_remul.benchmarks.harness import Settings
-from pyg_remul.benchmarks.rows import Quantiles, Row, Setting, append_rows
+from pyg_remul.benchmarks.results import Quantiles, Row, Setting, append_rows
 
 DOCS = Path(__file__).parent.parent / "docs"
 BLANK = Row(

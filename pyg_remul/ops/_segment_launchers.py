@@ -21,6 +21,9 @@ _SEGMENTS, _ROWS, _FEATURES = 32, 16, 128
 _ENTRIES = 1024
 """Of a tile, where the bounds above allow it: 8 for every thread of four warps."""
 
+_OPTIONS = {"num_warps": 4, "enable_fp_fusion": True}
+"""Said outright, for Triton's defaults change with its version."""
+
 
 def sum_by_kernels(x: Tensor, index: Tensor, order: Tensor, pointer: Tensor) -> Tensor:
     """Sums rows [E, ...] of at most 32 bits by segment, in float32, shape [S, ...].
@@ -48,9 +51,11 @@ def softmax_by_kernels(x: Tensor, index: Tensor, order: Tensor, pointer: Tensor)
     out, (width, features, blocks) = torch.empty_like(x), _features(x)
     if out.numel():
         rows = _ENTRIES // features
-        grid, tile = (triton.cdiv(x.size(0), rows), blocks), {"ROWS": rows, "FEATURES": features}
+        options = {"ROWS": rows, "FEATURES": features, **_OPTIONS}
         with torch.cuda.device_of(x):
-            normalize_kernel[grid](x, index, total, peak, out, x.size(0), width, **tile)
+            normalize_kernel[triton.cdiv(x.size(0), rows), blocks](
+                x, index, total, peak, out, x.size(0), width, **options
+            )
     return out
 
 
@@ -65,16 +70,16 @@ def _reduce(
     peak, chunk_peak = (torch.empty_like(t) if softmax else t for t in (total, chunk_total))
     if not total.numel():
         return total, peak
-    shared = {"CHUNK": _CHUNK, "SOFTMAX": softmax, "FEATURES": features}
+    options = {"CHUNK": _CHUNK, "SOFTMAX": softmax, "FEATURES": features, **_OPTIONS}
     segments = min(max(1, _ENTRIES // (_ROWS * features)), _SEGMENTS)
     chunks, outputs = (chunk_total, chunk_peak), (total, peak)
     with torch.cuda.device_of(x):
         if num_chunks:
             rows = _ENTRIES // features
-            chunk_kernel[num_chunks, blocks](x, index, order, *chunks, width, ROWS=rows, **shared)
+            chunk_kernel[num_chunks, blocks](x, index, order, *chunks, width, ROWS=rows, **options)
         segment_kernel[triton.cdiv(num_segments, segments), blocks](
             *(x, order, pointer, *chunks, *outputs, num_segments, width),
-            **(shared | {"SEGMENTS": segments, "ROWS": _ROWS}),
+            **(options | {"SEGMENTS": segments, "ROWS": _ROWS}),
         )
     return total, peak
 

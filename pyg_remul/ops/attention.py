@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pyg_remul.ops.ragged_layout import MAX_PACKED, RaggedLayout
+from pyg_remul.ops.ragged_layout import RaggedLayout
 
 try:
     from torch.nn.attention.varlen import varlen_attn
@@ -17,6 +17,7 @@ except ImportError:  # before PyTorch 2.10
 
 __all__ = ["ragged_attention"]
 
+_MAX_PRODUCTS = 128  # nodes of a graph, up to which plain products are the fastest on a CPU
 _HALF = (torch.float16, torch.bfloat16)
 _MAX_WIDTH = 256  # of heads in the kernel for graphs of different sizes
 
@@ -69,7 +70,7 @@ def ragged_attention(query: Tensor, key: Tensor, value: Tensor, layout: RaggedLa
 
 def _prefers_products(query: Tensor, layout: RaggedLayout) -> bool:
     full = query.dtype in (torch.float32, torch.float64)
-    return full and query.device.type == "cpu" and layout.longest <= MAX_PACKED
+    return full and query.device.type == "cpu" and layout.longest <= _MAX_PRODUCTS
 
 
 def _plain_attention(query: Tensor, key: Tensor, value: Tensor, layout: RaggedLayout) -> Tensor:

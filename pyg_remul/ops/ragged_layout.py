@@ -10,22 +10,21 @@ from torch import Tensor
 
 from pyg_remul.transfer import send
 
-__all__ = ["MAX_PACKED", "RaggedLayout"]
+__all__ = ["RaggedLayout"]
 
-MAX_PACKED = 128
-"""The most nodes of a graph that shares its block with others."""
-
+_MAX_PACKED = 512  # nodes, beyond which the masks of blocks become large
 _ALIGNMENT = 8  # lengths that vector units and attention kernels like
 
 
 class RaggedLayout:
     """Where the rows of graphs lie: flat behind each other, and in blocks of n slots.
 
-    Graphs of one size are the blocks themselves, and the blocks a view of the rows. Else graphs of
-    at most 128 nodes are packed into as few blocks as they fit in, the largest with the smallest:
-    of any two blocks that follow each other more than half is filled, so that attention within
-    blocks costs no more than twice N times n, however many graphs there are. Larger graphs have a
-    block each. A mask, made once for all layers, keeps the graphs apart.
+    Graphs of one size are the blocks themselves, and the blocks a view of the rows. Others are
+    packed, the largest with the smallest, into blocks as long as the largest graph: of any two that
+    follow each other more than half is filled, so that attention within blocks costs no more than
+    twice N times n, however many graphs there are. A mask, made once for all layers, keeps graphs
+    apart; only values that are not finite spoil the graphs of the same block. If a graph has more
+    than 512 nodes, where such masks become large, each graph has a block of its own.
 
     Graphs without nodes have no rows and are left out. All sizes are on the host, so that nothing
     waits for an accelerator.
@@ -69,7 +68,7 @@ class RaggedLayout:
 
     def _separate(self, sizes: list[int], device: torch.device) -> None:
         """Finds slots for the rows of graphs of different sizes."""
-        packed = self.longest <= MAX_PACKED
+        packed = self.longest <= _MAX_PACKED
         if packed:
             length = -(-self.longest // _ALIGNMENT) * _ALIGNMENT
             starts, num_blocks = _pack(sizes, length)

@@ -13,7 +13,7 @@ from pyg_remul.benchmarks import complexity, complexity_figure
 from pyg_remul.benchmarks.complexity import format_table, make_batch, measure_here
 from pyg_remul.benchmarks.complexity_figure import plot_complexity
 from pyg_remul.benchmarks.harness import Settings
-from pyg_remul.benchmarks.rows import Quantiles, Row, Setting, append_rows, read_rows
+from pyg_remul.benchmarks.results import Quantiles, Row, Setting, append_rows, read_rows
 
 SECONDS = {
     "forward": Quantiles(1.0, 2.0, 3.0),

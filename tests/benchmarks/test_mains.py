@@ -10,11 +10,15 @@ from torch_geometric.data import Batch
 
 from pyg_remul.benchmarks import BenchmarkName, roofline
 from pyg_remul.benchmarks.harness import Settings
-from pyg_remul.benchmarks.rows import read_rows
+from pyg_remul.benchmarks.results import read_rows
 from pyg_remul.benchmarks.step import make_bodies
-from pyg_remul.models import GraphTransformer
+from pyg_remul.models import GATr, GraphTransformer
 
 TINY = {
+    "attention": {
+        "MODELS": {"1 x 8": (8, 1)},
+        "GATr": lambda: GATr(4, 1, hidden_scalars=8, heads=2),
+    },
     "gatr": {"NUM_GRAPHS": 2, "NUM_BLOCKS": 1},
     "loader": {"NUM_GRAPHS": 8, "BATCH_SIZES": (2,)},
     "messages": {
@@ -31,6 +35,7 @@ TINY = {
     "se3": {"SIZES": ((2, 3),)},
     "simulation": {"MOLECULES": ("ethanol",), "STEPS": 1},
     "step": {"NUM_SYSTEMS": 2, "NUM_MOLECULES": 2},
+    "throughput": {"NUM_GRAPHS": 2, "BATCH_SIZE": 2, "MOLECULES": ("ethanol",)},
     "training_step": {
         "make_setups": lambda: {
             "tiny": (GraphTransformer(7, 8, num_layers=1), Batch.from_data_list([make_bodies()]))

@@ -9,7 +9,7 @@ from torch_geometric.data import Batch, Data
 
 from pyg_remul.benchmarks.harness import Passes, Settings
 from pyg_remul.benchmarks.report import Report, batch_sizes
-from pyg_remul.benchmarks.rows import format_rows, last_run, read_rows
+from pyg_remul.benchmarks.results import format_rows, last_run, read_rows
 
 CASES = {"ours": lambda: torch.zeros(1000), "theirs": lambda: torch.zeros(2000)}
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch._dynamo.testing import CompileCounter
 from torch.nn.functional import gelu, layer_norm
 from torch_geometric.data import Batch, Data
 
@@ -31,7 +32,7 @@ def plain_block(block, x, axes):
     return x + last(gelu(hidden(layer_norm(x, x.shape[axes:])), approximate="none"))
 
 
-@pytest.mark.parametrize("sizes", [[5, 5, 5], [4, 1, 0, 6], [130, 2]], ids=str)
+@pytest.mark.parametrize("sizes", [[5, 5, 5], [4, 1, 0, 6], [520, 2]], ids=str)
 @pytest.mark.parametrize(("norm_axes", "axes"), [("channels", -1), ("graph", -2)])
 def test_block_follows_the_formula(norm_axes, axes, sizes):
     block = TransformerBlock(channels=8, heads=2, norm_axes=norm_axes).double()
@@ -100,6 +101,20 @@ def test_boundaries_that_do_not_cover_the_nodes_are_refused(make_graph):
     data.ptr = torch.tensor([0, 2, 4])
     with pytest.raises(ValueError, match=r"`data\.ptr` must cover the 5 nodes .*, got 4\."):
         small()(data)
+
+
+def test_compiled_model_is_not_compiled_anew_for_other_sizes(make_graph):
+    def batch(*sizes):
+        return Batch.from_data_list([make_graph(size, seed=size) for size in sizes])
+
+    model, counter = small(), CompileCounter()
+    compiled = torch.compile(model, backend=counter)
+    counts = []
+    for sizes in [(2, 3), (5, 2, 4), (7, 3), (9, 20, 4, 11)]:
+        data = batch(*sizes)
+        torch.testing.assert_close(compiled(data), model(data), rtol=1e-12, atol=1e-12)
+        counts.append(counter.frame_count)
+    assert counts[1] == counts[2] == counts[3]
 
 
 def test_width_that_heads_do_not_divide_is_refused():

@@ -18,6 +18,7 @@ SIZES = {
     "few": [3, 0, 5, 1, 1],
     "5-to-31": list(range(5, 32)),
     "large": [140, 3, 0, 1],
+    "not-packed": [520, 3, 0, 1],
     "large-equal": [130, 130],
 }
 HEADS = {"one-head": (1, 1), "heads": (4, 4), "shared": (4, 1), "grouped": (4, 2)}
@@ -117,6 +118,13 @@ def test_autocast_computes_in_its_dtype(sizes):
     close(found.float(), ragged_attention(*operands, layout), 2e-2)
 
 
+def test_autocast_leaves_double_precision_alone():
+    operands, layout = draw([3, 2]), RaggedLayout([3, 2])
+    with torch.autocast("cpu", torch.bfloat16):
+        found = ragged_attention(*operands, layout)
+    assert torch.equal(found, ragged_attention(*operands, layout))
+
+
 @by_few_sizes
 def test_huge_logits_give_finite_outputs_and_gradients(sizes, path):
     operands = [(1e15 * x).requires_grad_() for x in draw(sizes, dtype=torch.float32)]
@@ -128,7 +136,7 @@ def test_huge_logits_give_finite_outputs_and_gradients(sizes, path):
 # Graphs apart
 
 
-@pytest.mark.parametrize("kind", ["equal", "few", "large"])
+@pytest.mark.parametrize("kind", ["equal", "few", "large", "not-packed"])
 def test_graphs_do_not_see_each_other(kind, path):
     sizes = SIZES[kind]
     operands = [x.requires_grad_() for x in draw(sizes)]
@@ -231,6 +239,40 @@ def test_small_graphs_on_a_cpu_go_without_the_fused_kernels(dtype, monkeypatch):
 def test_large_graphs_and_half_precision_go_through_the_fused_kernels(sizes, dtype, monkeypatch):
     monkeypatch.setattr(module, "_plain_attention", None)
     ragged_attention(*draw(sizes, dtype=dtype), RaggedLayout(sizes))
+
+
+@by_heads
+def test_kernel_for_ragged_batches_is_given_what_it_asks_for(heads, monkeypatch):
+    """With a stand-in of its interface, as the kernel itself runs on GPUs alone."""
+
+    def varlen(query, key, value, query_ends, key_ends, longest_query, longest_key, scale):
+        assert query.size(2) == key.size(2) == value.size(2) == 24
+        assert query.size(1) == key.size(1) == value.size(1)
+        assert query_ends.dtype == key_ends.dtype == torch.int32
+        assert longest_query == query_ends.diff().max()
+        assert longest_key == key_ends.diff().max()
+        query = query * scale * query.size(2) ** 0.5
+        operands = (
+            x.tensor_split(ends[1:-1].long())
+            for x, ends in ((query, query_ends), (key, key_ends), (value, key_ends))
+        )
+        parts = [[x.transpose(0, 1) for x in graph] for graph in zip(*operands, strict=True)]
+        attended = [torch.nn.functional.scaled_dot_product_attention(*part) for part in parts]
+        return torch.cat(attended, dim=1).transpose(0, 1)
+
+    monkeypatch.setattr(module, "_prefers_products", lambda *_: False)
+    monkeypatch.setattr(module, "_fits_varlen", lambda *_: True)
+    monkeypatch.setattr(module, "varlen_attn", varlen)
+    sizes = SIZES["few"]
+    operands = [x.requires_grad_() for x in draw(sizes, heads, 21, 17)]
+    found = ragged_attention(*operands, RaggedLayout(sizes))
+    expected = graph_by_graph(*operands, sizes)
+    close(found, expected)
+    weight = torch.randn_like(found)
+    close(
+        torch.autograd.grad(found, operands, weight),
+        torch.autograd.grad(expected, operands, weight),
+    )
 
 
 @by_few_sizes

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pyg_remul.benchmarks.harness import Settings
-from pyg_remul.benchmarks.rows import (
+from pyg_remul.benchmarks.results import (
     Quantiles,
     Row,
     Setting,

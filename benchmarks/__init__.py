@@ -16,6 +16,7 @@ BenchmarkName: TypeAlias = Literal[
     "nbody",
     "rotation",
     "se3",
+    "segments",
     "simulation",
     "step",
     "throughput",

@@ -27,7 +27,7 @@ def plain_sum(x: Tensor, index: Tensor, num_segments: int) -> Tensor:
         Shape [S, ...], in at least 32 bits.
     """
     x = accumulated(x)
-    return x.new_zeros(num_segments, *x.shape[1:]).index_add(0, index, x)
+    return x.new_zeros(num_segments, *x.shape[1:]).index_add_(0, index, x)
 
 
 def plain_softmax(x: Tensor, index: Tensor, num_segments: int) -> Tensor:
@@ -41,7 +41,7 @@ def plain_softmax(x: Tensor, index: Tensor, num_segments: int) -> Tensor:
     # PyTorch has no fast maximum along an index, but one along an index as large as the rows.
     entries = index.view(-1, *[1] * (x.dim() - 1)).expand_as(x)
     peak = x.new_full((num_segments, *x.shape[1:]), -torch.inf)
-    peak = peak.scatter_reduce(0, entries, x.detach(), "amax")
+    peak.scatter_reduce_(0, entries, x.detach(), "amax")
     return normalized(x, index, peak, lambda terms: plain_sum(terms, index, num_segments))
 
 

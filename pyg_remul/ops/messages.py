@@ -57,5 +57,6 @@ def edge_messages(
 
 def _cast(network: EdgeNetwork) -> EdgeNetwork:
     """Follows the node products, which autocast has rounded; points must not be."""
-    dtype = network.target.dtype
-    return network.map(lambda x: x.to(dtype))._replace(points=network.points)
+    dtype, points = network.target.dtype, network.points
+    rounded = network._replace(points=None).map(lambda x: x.to(dtype).contiguous())
+    return rounded if points is None else rounded._replace(points=points.contiguous())

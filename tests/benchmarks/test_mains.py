@@ -33,6 +33,7 @@ TINY = {
     "nbody": {"NUM_SYSTEMS": 10},
     "rotation": {"NUM_GRAPHS": 2},
     "se3": {"SIZES": ((2, 3),)},
+    "segments": {"NUM_ROWS": {"cpu": (64,)}},
     "simulation": {"MOLECULES": ("ethanol",), "STEPS": 1},
     "step": {"NUM_SYSTEMS": 2, "NUM_MOLECULES": 2},
     "throughput": {"NUM_GRAPHS": 2, "BATCH_SIZE": 2, "MOLECULES": ("ethanol",)},

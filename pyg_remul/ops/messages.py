@@ -41,6 +41,7 @@ def edge_messages(
         ValueError: If the chosen backend cannot take the operands.
 
     Example:
+        >>> import torch
         >>> edges = Topology(torch.tensor([[0, 1], [1, 0]]), num_nodes=2)
         >>> h, eye = torch.ones(2, 4), torch.eye(4)
         >>> edge_messages(edges, EdgeNetwork(h, h, weight=eye, bias=torch.zeros(4)))[0].shape

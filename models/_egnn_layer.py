@@ -155,18 +155,18 @@ class EGNNLayer(nn.Module):
             source,
             self.edge_mlp[2].get_parameter("weight"),
             self.edge_mlp[2].get_parameter("bias"),
-            edge_attr,
-            edge_weight,
             points=points,
             distance_weight=distance_weight,
             position_weight=self.position_mlp[0].get_parameter("weight"),
             position_bias=self.position_mlp[0].get_parameter("bias"),
             position_out=self.position_mlp[2].get_parameter("weight"),
         )
-        if self.attention is None:
-            return network
-        weight, bias = self.attention[0].parameters()
-        return network._replace(gate_weight=weight, gate_bias=bias)
+        if edge_attr is not None:
+            network = network._replace(edge_attr=edge_attr, edge_weight=edge_weight)
+        if self.attention is not None:
+            weight, bias = self.attention[0].parameters()
+            network = network._replace(gate_weight=weight, gate_bias=bias)
+        return network
 
 
 class _SmallLinear(Linear):

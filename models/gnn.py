@@ -76,9 +76,9 @@ class GNNLayer(nn.Module):
         topology = Topology.of(edge_index, h.size(0))
         target, source, _, edge_weight = split_first_map(self.edge_mlp[0], h)
         second = self.edge_mlp[2].get_parameter
-        network = EdgeNetwork(
-            target, source, second("weight"), second("bias"), edge_attr, edge_weight
-        )
+        network = EdgeNetwork(target, source, second("weight"), second("bias"))
+        if edge_attr is not None:
+            network = network._replace(edge_attr=edge_attr, edge_weight=edge_weight)
         messages, _ = edge_messages(topology, network)
         out: Tensor = h + self.node_mlp(torch.cat([h, messages], dim=-1))
         return out

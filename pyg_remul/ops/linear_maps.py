@@ -55,6 +55,7 @@ def _gains(x: Tensor, weight: Tensor) -> bool:
         and x.device.type == "cpu"
         and x.dtype == weight.dtype == torch.float32
         and x.dim() > 1
+        and x.size(-1) == weight.size(-1)  # else PyTorch says what does not fit
         and x.numel() * weight.size(0) >= _SMALLEST
         and not torch.compiler.is_compiling()
         and not torch.is_autocast_enabled("cpu")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from pyg_remul.ops._message_checks import check_network
 from pyg_remul.ops._message_operator import messages_operator
 from pyg_remul.ops.backend import is_transformed, select_backend
 from pyg_remul.ops.displacement import DisplacementOptions
@@ -38,7 +39,9 @@ def edge_messages(
         [N, C, d]; the latter is empty without `points`.
 
     Raises:
-        ValueError: If the chosen backend cannot take the operands.
+        TypeError: If `topology` is no topology, or an operand is of integers.
+        ValueError: If the operands do not fit each other or the edges, or the chosen backend cannot
+            take them.
 
     Example:
         >>> import torch
@@ -47,6 +50,7 @@ def edge_messages(
         >>> edge_messages(edges, EdgeNetwork(h, h, weight=eye, bias=torch.zeros(4)))[0].shape
         torch.Size([2, 4])
     """
+    check_network(topology, network, options)
     network = _cast(network)
     if is_transformed():
         return plain_messages(topology, network, options)

@@ -1,25 +1,21 @@
-"""Launches the kernels of :mod:`pyg_remul.ops._message_kernels`."""
+"""Launches the kernels of messages and of their gradients."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
 import triton
-import triton.language as tl
 from torch import Tensor
 
-from pyg_remul.ops._message_kernels import backward_kernel, forward_kernel
-from pyg_remul.ops.backend import INTERPRETED
+from pyg_remul.ops._message_backward_kernels import backward_kernel
+from pyg_remul.ops._message_constants import NODES, constants
+from pyg_remul.ops._message_forward_kernels import forward_kernel
 from pyg_remul.ops.displacement import DisplacementOptions
 from pyg_remul.ops.edge_network import EdgeNetwork
 from pyg_remul.ops.segments import Topology
 
 __all__ = ["kernel_backward", "kernel_forward"]
-
-_NODES = 16
-"""Nodes of a block, the fewest that the product with their edges takes."""
 
 _PROGRAMS = 264
 """Most that share the nodes of a backward pass: two for each multiprocessor of an H200.
@@ -27,14 +23,8 @@ _PROGRAMS = 264
 Fixed, so that the order of the sums is the same on every device.
 """
 
-_FORWARD_TILES = {16: (32, 4), 32: (32, 4), 64: (32, 4), 128: (32, 8)}
-_BACKWARD_TILES = {16: (32, 4), 32: (32, 4), 64: (32, 8), 128: (16, 8)}
-"""By the number of channels: edges of a tile, and warps of a program."""
-
 _VECTORS = 4
 """Rows of a part of the gradients of weights between those of the square one and the attributes."""
-
-_TYPES = {torch.float32: tl.float32, torch.bfloat16: tl.bfloat16, torch.float16: tl.float16}
 
 
 def kernel_forward(
@@ -44,20 +34,19 @@ def kernel_forward(
 
     Args:
         topology: The edges, with their groupings.
-        network: The operands: at most 128 channels, 64 attributes, and one point in four
-            dimensions.
+        network: The operands, which ``fits_kernels``.
         options: The variant of the displacements.
     """
     sums = torch.empty_like(network.target)
     moved = sums.new_empty(0) if network.points is None else torch.empty_like(network.points)
     if sums.numel():
-        grid = (triton.cdiv(topology.num_nodes, _NODES),)
+        grid = (triton.cdiv(topology.num_nodes, NODES),)
         with torch.cuda.device_of(sums):
             forward_kernel[grid](
                 *_edges(topology, by_target=True),
                 *_operands(network),
                 *(options.clamp, sums, moved),
-                **_constants(network, options, _FORWARD_TILES),
+                **constants(network, options, backward=False),
             )
     return sums, moved
 
@@ -85,7 +74,8 @@ def kernel_backward(
         degrees = topology.by_target.pointer.diff().clamp(min=1)
         grad_moved = grad_moved.float() / degrees.view(-1, 1, 1)
     incoming = (grad_sums.contiguous(), grad_moved.contiguous())
-    grad_edges = torch.empty_like(network.edge_attr) if edge_grad else None
+    edge_attr = network.edge_attr
+    grad_edges = torch.empty_like(edge_attr) if edge_attr is not None and edge_grad else None
     swapped = network._replace(target=network.source, source=network.target)
     target, points, message_rows = _launch_backward(
         topology, network, options, incoming, grad_edges, by_target=True
@@ -96,7 +86,9 @@ def kernel_backward(
     weights = _weight_gradients(network, message_rows, position_rows)
     grads = weights._replace(target=target, source=source, points=points + source_points)
     pairs = zip(network._replace(edge_attr=None), grads, strict=True)
-    kept = (None if x is None else torch.empty_like(x).copy_(grad) for x, grad in pairs)
+    kept = (
+        None if x is None or grad is None else torch.empty_like(x).copy_(grad) for x, grad in pairs
+    )
     return EdgeNetwork._make(kept)._replace(edge_attr=grad_edges)
 
 
@@ -110,10 +102,10 @@ def _launch_backward(
     by_target: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Returns the gradients of the own channels and points, and the rows of those of weights."""
-    constants = _constants(network, options, _BACKWARD_TILES)
-    width = constants["BLOCK_F"]
-    rows = width + _VECTORS + constants["BLOCK_D"]
-    num_blocks = triton.cdiv(topology.num_nodes, _NODES)
+    compiled = constants(network, options, backward=True)
+    width = compiled["BLOCK_F"]
+    rows = width + _VECTORS + compiled["BLOCK_D"]
+    num_blocks = triton.cdiv(topology.num_nodes, NODES)
     channels = torch.empty_like(network.target)
     points = torch.empty_like(incoming[1], dtype=torch.float32)
     parts = points.new_zeros(min(num_blocks, _PROGRAMS), rows, width)
@@ -125,7 +117,7 @@ def _launch_backward(
                 *(options.clamp, *incoming, channels, points, grad_edges, parts),
                 BY_TARGET=by_target,
                 ROWS=rows,
-                **constants,
+                **compiled,
             )
     return channels, points, parts.sum(dim=0)
 
@@ -165,39 +157,3 @@ def _operands(network: EdgeNetwork) -> EdgeNetwork:
     if network.edge_attr is None or not network.edge_attr.size(1):
         network = network._replace(edge_attr=None, edge_weight=None)
     return network
-
-
-def _constants(
-    network: EdgeNetwork, options: DisplacementOptions, tiles: dict[int, tuple[int, int]]
-) -> dict[str, Any]:
-    """What the kernels are compiled for."""
-    channels, dtype = network.target.size(1), network.target.dtype
-    attributes = 0 if network.edge_attr is None else network.edge_attr.size(1)
-    block = max(16, triton.next_power_of_2(channels))
-    edges, warps = tiles[block]
-    return {
-        "F": channels,
-        "D": attributes,
-        "DIM": 1 if network.points is None else network.points.size(2),
-        "NORMALIZE": options.normalize,
-        "TANH": options.tanh,
-        "CLAMP": options.clamp < math.inf,
-        "DTYPE": _TYPES[dtype],
-        "PRECISION": _precision(dtype),
-        "BLOCK_F": block,
-        "BLOCK_D": max(16, triton.next_power_of_2(attributes)),
-        "BLOCK_N": _NODES,
-        "BLOCK_E": edges,
-        "num_warps": warps,
-        "num_stages": 1,
-        "enable_fp_fusion": True,
-    }
-
-
-def _precision(dtype: torch.dtype) -> str:
-    """How products are computed: those of floats in three parts, unless TensorFloat-32 will do."""
-    if INTERPRETED:
-        return "upcast"
-    if dtype != torch.float32:
-        return "ieee"
-    return "tf32" if torch.backends.cuda.matmul.allow_tf32 else "tf32x3"

@@ -17,9 +17,6 @@ from pyg_remul.ops.segments import Topology
 __all__ = ["messages_operator"]
 
 _NUM_OPERANDS = len(EdgeNetwork._fields)
-_MOST_CHANNELS, _MOST_ATTRIBUTES, _MOST_AXES = 128, 64, 4
-"""That the kernels take."""
-
 _GROUPINGS = ("target_order", "target_pointer", "source_order", "source_pointer")
 
 
@@ -42,22 +39,13 @@ def _parse(args: tuple[Any, ...]) -> tuple[Topology, EdgeNetwork, DisplacementOp
 
 def _implementation(network: EdgeNetwork, backend: Backend) -> tuple[Callable[..., Any], ...]:
     """The forward and backward pass: kernels where they fit, else blocks, which take anything."""
-    if backend != "triton" or not _fits_kernels(network):
-        return block_forward, block_backward
-    from pyg_remul.ops._message_launchers import kernel_backward, kernel_forward
+    if backend == "triton":
+        from pyg_remul.ops._message_constants import fits_kernels
+        from pyg_remul.ops._message_launchers import kernel_backward, kernel_forward
 
-    return kernel_forward, kernel_backward
-
-
-def _fits_kernels(network: EdgeNetwork) -> bool:
-    points, edge_attr = network.points, network.edge_attr
-    if network.target.size(1) > _MOST_CHANNELS:
-        return False
-    if edge_attr is not None and edge_attr.size(1) > _MOST_ATTRIBUTES:
-        return False
-    if points is None:
-        return True
-    return points.size(1) == 1 and points.size(2) <= _MOST_AXES and points.dtype != torch.float64
+        if fits_kernels(network):
+            return kernel_forward, kernel_backward
+    return block_forward, block_backward
 
 
 def _compute(*args: Any) -> tuple[Tensor, Tensor]:

@@ -13,6 +13,7 @@ import triton.language as tl
 from pyg_remul.ops.backend import INTERPRETED
 from pyg_remul.ops.displacement import DisplacementOptions
 from pyg_remul.ops.edge_network import EdgeNetwork
+from pyg_remul.precision import allows_tf32
 
 __all__ = ["NODES", "constants", "fits_kernels"]
 
@@ -92,7 +93,7 @@ def _precision(dtype: torch.dtype) -> str:
         return "upcast"
     if dtype != torch.float32:
         return "ieee"
-    return "tf32" if torch.backends.cuda.matmul.allow_tf32 else "tf32x3"
+    return "tf32" if allows_tf32() else "tf32x3"
 
 
 def _shared_bytes(network: EdgeNetwork) -> int:

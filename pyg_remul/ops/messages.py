@@ -23,10 +23,11 @@ def edge_messages(
     """Sums the messages that arrive at every node, and averages the displacements.
 
     The equations are those of :class:`~pyg_remul.ops.EdgeNetwork`. Nothing of the size of the edges
-    is stored for the backward pass, which computes the messages anew. On a GPU all happens in one
-    kernel without atomics; on a CPU, for several points a node and for more than 128 channels,
-    block by block. The order of all sums is fixed on a CPU and in the kernel: equal inputs give
-    equal bits. Second derivatives are those of :func:`~pyg_remul.ops.plain_messages`, at its cost
+    is stored for the backward pass, which computes the messages anew. On a GPU a kernel without
+    atomics does all of it, and two the backward pass; on a CPU, for several points a node and for
+    operands too wide for the kernels, it goes block by block. The order of all sums is fixed on a
+    CPU and in the kernels: equal inputs give equal bits. A node or edge that is not finite may
+    spoil nodes of other graphs beside it. Second derivatives are those of :func:`~pyg_remul.ops.plain_messages`, at its cost
     in memory; so is everything where PyTorch exports or transforms a function.
 
     Args:

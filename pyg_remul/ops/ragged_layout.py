@@ -31,7 +31,7 @@ class RaggedLayout:
     waits for an accelerator.
 
     Args:
-        sizes: Number of nodes of every graph.
+        sizes: Number of nodes of every graph, such as ``ptr.diff().tolist()``.
         device: Where the rows are.
 
     Attributes:
@@ -55,8 +55,6 @@ class RaggedLayout:
     """
 
     def __init__(self, sizes: Sequence[int], device: torch.device | str = "cpu") -> None:
-        if isinstance(sizes, Tensor):
-            raise TypeError("`sizes` must be a list, such as `ptr.diff().tolist()`, got a Tensor.")
         check_integers("not negative", **{f"sizes[{i}]": size for i, size in enumerate(sizes)})
         self.num_graphs = len(sizes)
         sizes = [size for size in sizes if size > 0]

@@ -29,8 +29,8 @@ class GNNLayer(nn.Module):
     j to i, :math:`\phi_e` is Linear-SiLU-Linear-SiLU and :math:`\phi_h` Linear-SiLU-Linear.
 
     Note:
-        The weights of :math:`\phi_e` go to :func:`~pyg_remul.ops.edge_messages`, and its modules are
-        not called: hooks on them do not run.
+        The weights of :math:`\phi_e` go to :func:`~pyg_remul.ops.edge_messages`. Its modules are
+        not called, and hooks on them do not run.
 
     Args:
         channels: Number F of channels of the nodes.

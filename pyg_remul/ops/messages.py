@@ -27,8 +27,9 @@ def edge_messages(
     atomics does all of it, and two the backward pass; on a CPU, for several points a node and for
     operands too wide for the kernels, it goes block by block. The order of all sums is fixed on a
     CPU and in the kernels: equal inputs give equal bits. A node or edge that is not finite may
-    spoil nodes of other graphs beside it. Second derivatives are those of :func:`~pyg_remul.ops.plain_messages`, at its cost
-    in memory; so is everything where PyTorch exports or transforms a function.
+    spoil nodes of other graphs beside it. Second derivatives are those of
+    :func:`~pyg_remul.ops.plain_messages`, at its cost in memory; so is everything where PyTorch
+    exports or transforms a function.
 
     Args:
         topology: The edges.

@@ -164,8 +164,7 @@ class GraphTransformer(NodeModel):
         Raises:
             ValueError: If an attribute is missing or does not fit.
         """
-        x = self.node_inputs(data)
-        return self.core(x, node_layout(data, self.inputs[0], x))
+        return self.core(*self._rows(data))
 
     def forward(self, data: Data) -> Tensor:
         """Returns the outputs of all nodes.
@@ -179,8 +178,13 @@ class GraphTransformer(NodeModel):
         Raises:
             ValueError: As :meth:`features`.
         """
-        out: Tensor = self.head(self.features(data))
+        rows = self._rows(data)  # first, for a compiler goes on from here with one graph
+        out: Tensor = self.head(self.core(*rows))
         return out
+
+    def _rows(self, data: Data) -> tuple[Tensor, RaggedLayout | None]:
+        x = self.node_inputs(data)
+        return x, node_layout(data, self.inputs[0], x)
 
     def __repr__(self) -> str:
         return f"{super().__repr__()[:-1]}, heads={self.heads})"

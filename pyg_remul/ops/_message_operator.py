@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeGuard
 
 import torch
@@ -16,6 +17,9 @@ from pyg_remul.ops.segments import Topology
 __all__ = ["messages_operator"]
 
 _NUM_OPERANDS = len(EdgeNetwork._fields)
+_MOST_CHANNELS, _MOST_ATTRIBUTES, _MOST_AXES = 128, 64, 4
+"""That the kernels take."""
+
 _GROUPINGS = ("target_order", "target_pointer", "source_order", "source_pointer")
 
 
@@ -36,16 +40,38 @@ def _parse(args: tuple[Any, ...]) -> tuple[Topology, EdgeNetwork, DisplacementOp
     return topology, network, DisplacementOptions(normalize, tanh, clamp), backend
 
 
+def _implementation(network: EdgeNetwork, backend: Backend) -> tuple[Callable[..., Any], ...]:
+    """The forward and backward pass: kernels where they fit, else blocks, which take anything."""
+    if backend != "triton" or not _fits_kernels(network):
+        return block_forward, block_backward
+    from pyg_remul.ops._message_launchers import kernel_backward, kernel_forward
+
+    return kernel_forward, kernel_backward
+
+
+def _fits_kernels(network: EdgeNetwork) -> bool:
+    points, edge_attr = network.points, network.edge_attr
+    if network.target.size(1) > _MOST_CHANNELS:
+        return False
+    if edge_attr is not None and edge_attr.size(1) > _MOST_ATTRIBUTES:
+        return False
+    if points is None:
+        return True
+    return points.size(1) == 1 and points.size(2) <= _MOST_AXES and points.dtype != torch.float64
+
+
 def _compute(*args: Any) -> tuple[Tensor, Tensor]:
-    topology, network, options, _ = _parse(args)
-    return block_forward(topology, network, options)
+    topology, network, options, backend = _parse(args)
+    forward, _ = _implementation(network, backend)
+    return forward(topology, network, options)
 
 
 def _compute_backward(
     grad_sums: Tensor, grad_moved: Tensor, edge_grad: bool, *args: Any
 ) -> tuple[Tensor, ...]:
-    topology, network, options, _ = _parse(args)
-    grads = block_backward(topology, network, options, grad_sums, grad_moved, edge_grad=edge_grad)
+    topology, network, options, backend = _parse(args)
+    _, backward = _implementation(network, backend)
+    grads = backward(topology, network, options, grad_sums, grad_moved, edge_grad=edge_grad)
     return tuple(network.target.new_empty(0) if x is None else x for x in grads)
 
 

@@ -13,14 +13,14 @@ from torch import Tensor
 
 from pyg_remul.checks import check_choice
 
-__all__ = ["Backend", "is_transformed", "select_backend", "use_backend"]
+__all__ = ["INTERPRETED", "Backend", "is_transformed", "select_backend", "use_backend"]
 
 Backend: TypeAlias = Literal["triton", "torch_scatter", "torch"]
 
 _KERNEL_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
-_INTERPRETED = (
-    os.environ.get("TRITON_INTERPRET") == "1"
-)  # Triton reads it once, when it is imported
+INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
+"""Whether kernels run in Triton's interpreter; Triton reads it once, when it is imported."""
+
 _INSTALLED = {name: find_spec(name) is not None for name in ("triton", "torch_scatter")}
 
 _chosen: Backend | None = None
@@ -68,7 +68,7 @@ def select_backend(x: Tensor) -> Backend:
         ValueError: If :func:`use_backend` chose ``"triton"`` and the kernels cannot take the
             tensor.
     """
-    fits = x.dtype in _KERNEL_DTYPES and (x.is_cuda or _INTERPRETED)
+    fits = x.dtype in _KERNEL_DTYPES and (x.is_cuda or INTERPRETED)
     if _chosen == "triton" and not fits:
         raise ValueError(
             "`backend` must not be 'triton' but for floats of at most 32 bits on a GPU, got "

@@ -41,6 +41,7 @@ def edge_messages(
         ValueError: If the chosen backend cannot take the operands.
 
     Example:
+        >>> import torch
         >>> edges = Topology(torch.tensor([[0, 1], [1, 0]]), num_nodes=2)
         >>> h, eye = torch.ones(2, 4), torch.eye(4)
         >>> edge_messages(edges, EdgeNetwork(h, h, weight=eye, bias=torch.zeros(4)))[0].shape
@@ -57,5 +58,6 @@ def edge_messages(
 
 def _cast(network: EdgeNetwork) -> EdgeNetwork:
     """Follows the node products, which autocast has rounded; points must not be."""
-    dtype = network.target.dtype
-    return network.map(lambda x: x.to(dtype))._replace(points=network.points)
+    dtype, points = network.target.dtype, network.points
+    rounded = network._replace(points=None).map(lambda x: x.to(dtype).contiguous())
+    return rounded if points is None else rounded._replace(points=points.contiguous())

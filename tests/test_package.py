@@ -189,7 +189,12 @@ def modules():
 
 @pytest.mark.parametrize("name", list(modules()))
 def test_public_names_exist(name):
-    module = importlib.import_module(name)
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != "triton":
+            raise
+        pytest.skip("needs Triton")
     assert len(set(getattr(module, "__all__", ()))) == len(getattr(module, "__all__", ()))
     assert all(hasattr(module, public) for public in getattr(module, "__all__", ()))
 

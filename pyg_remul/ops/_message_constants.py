@@ -92,7 +92,14 @@ def _precision(dtype: torch.dtype) -> str:
         return "upcast"
     if dtype != torch.float32:
         return "ieee"
-    return "tf32" if torch.backends.cuda.matmul.allow_tf32 else "tf32x3"
+    return "tf32" if _allows_tf32() else "tf32x3"
+
+
+def _allows_tf32() -> bool:
+    matmul: Any = torch.backends.cuda.matmul  # in part not annotated by torch
+    if hasattr(matmul, "fp32_precision"):  # tells what either of torch's two sets of settings says
+        return matmul.fp32_precision == "tf32"
+    return matmul.allow_tf32
 
 
 def _shared_bytes(network: EdgeNetwork) -> int:

@@ -23,10 +23,12 @@ def edge_messages(
 
     The equations are those of :class:`~pyg_remul.ops.EdgeNetwork`. Nothing of the size of the edges
     is stored for the backward pass, which computes the messages anew. On a GPU all happens in one
-    kernel without atomics; on a CPU, for several points a node and for more than 128 channels,
-    block by block. The order of all sums is fixed on a CPU and in the kernel: equal inputs give
-    equal bits. Second derivatives are those of :func:`~pyg_remul.ops.plain_messages`, at its cost
-    in memory; so is everything where PyTorch exports or transforms a function.
+    kernel without atomics, in the backward pass in two; on a CPU, for several points a node, for
+    more than 64 attributes, and for more channels than the GPU's shared memory holds the weights of
+    (on an H200 64 in float32 and 128 in half precision), block by block. The order of all sums is
+    fixed on a CPU and in the kernels: equal inputs give equal bits. Second derivatives are those of
+    :func:`~pyg_remul.ops.plain_messages`, at its cost in memory; so is everything where PyTorch
+    exports or transforms a function.
 
     Args:
         topology: The edges.

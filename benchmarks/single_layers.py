@@ -121,11 +121,16 @@ def layer_cases(layers: Mapping[str, LayerLoss], dtype: torch.dtype) -> dict[str
     """
     cases = {name: Passes(layer, _loss(layer, dtype)) for name, layer in layers.items()}
     tolerance = 1e-4 if dtype == torch.float32 else 0.02
-    with torch.no_grad():
-        expected = cases[OURS].loss()
-        for case in cases.values():
-            torch.testing.assert_close(case.loss(), expected, rtol=tolerance, atol=0.0)
+    expected = _node_gradients(layers[OURS], cases[OURS])
+    for name, case in cases.items():
+        for found, known in zip(_node_gradients(layers[name], case), expected, strict=True):
+            bound = tolerance * float(known.abs().max())
+            torch.testing.assert_close(found.view_as(known), known, rtol=0.0, atol=bound)
     return cases
+
+
+def _node_gradients(layer: LayerLoss, case: Passes) -> tuple[Tensor, ...]:
+    return torch.autograd.grad(case.loss(), list(layer.nodes))
 
 
 def _loss(layer: LayerLoss, dtype: torch.dtype) -> Callable[[], Tensor]:

@@ -82,7 +82,8 @@ class NodeModel(nn.Module, ABC):
         """Compiles :attr:`core` in place by :func:`torch.compile`, with its arguments.
 
         What reads the graph stays as it is, for a compiler would look at the number of graphs and
-        start anew for another. Neither copies nor the state of the model know of it.
+        start anew for another. Neither copies nor the state of the model know of it. PyTorch's
+        compiler has no second derivatives: leave a model uncompiled whose forces are trained.
         """
         self.__dict__["core"] = torch.compile(self.core, *args, **kwargs)
 

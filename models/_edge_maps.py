@@ -9,7 +9,7 @@ from pyg_remul.ops import linear
 __all__ = ["check_edge_attr", "split_first_map"]
 
 
-def split_first_map(first: nn.Module, h: Tensor, num_points: int = 0) -> tuple[Tensor, ...]:
+def split_first_map(first: nn.Linear, h: Tensor, num_points: int = 0) -> tuple[Tensor, ...]:
     """Applies what acts on the channels of nodes, which is linear, once a node.
 
     Args:
@@ -22,7 +22,7 @@ def split_first_map(first: nn.Module, h: Tensor, num_points: int = 0) -> tuple[T
         The terms of both nodes, shapes [N, F], that of the former with the bias; and the weights of
         distances, shape [F, C], and of attributes, shape [F, D].
     """
-    weight, bias = first.get_parameter("weight"), first.get_parameter("bias")
+    weight, bias = first.weight, first.bias
     widths = [h.size(1), h.size(1), num_points]
     parts = weight.split([*widths, weight.size(1) - sum(widths)], dim=1)
     return linear(h, parts[0], bias), linear(h, parts[1]), parts[2], parts[3]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -147,26 +148,29 @@ class EGNNLayer(nn.Module):
         return h + self.node_mlp(torch.cat([h, messages], dim=-1)), points
 
     def _edge_network(self, h: Tensor, points: Tensor, edge_attr: OptTensor) -> EdgeNetwork:
-        target, source, distance_weight, edge_weight = split_first_map(
-            self.edge_mlp[0], h, points.size(1)
+        first, second, position_first, position_last = (
+            cast(Linear, layer)
+            for layers in (self.edge_mlp, self.position_mlp)
+            for layer in (layers[0], layers[2])
         )
+        target, source, distance_weight, edge_weight = split_first_map(first, h, points.size(1))
         network = EdgeNetwork(
             target,
             source,
-            self.edge_mlp[2].get_parameter("weight"),
-            self.edge_mlp[2].get_parameter("bias"),
-            edge_attr,
-            edge_weight,
+            second.weight,
+            second.bias,
             points=points,
             distance_weight=distance_weight,
-            position_weight=self.position_mlp[0].get_parameter("weight"),
-            position_bias=self.position_mlp[0].get_parameter("bias"),
-            position_out=self.position_mlp[2].get_parameter("weight"),
+            position_weight=position_first.weight,
+            position_bias=position_first.bias,
+            position_out=position_last.weight,
         )
-        if self.attention is None:
-            return network
-        weight, bias = self.attention[0].parameters()
-        return network._replace(gate_weight=weight, gate_bias=bias)
+        if edge_attr is not None:
+            network = network._replace(edge_attr=edge_attr, edge_weight=edge_weight)
+        if self.attention is not None:
+            gate = cast(nn.Linear, self.attention[0])
+            network = network._replace(gate_weight=gate.weight, gate_bias=gate.bias)
+        return network
 
 
 class _SmallLinear(Linear):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,10 @@ class GNNLayer(nn.Module):
 
     where :math:`h_i` holds the F channels of node i, :math:`e_{ij}` the attributes of the edge from
     j to i, :math:`\phi_e` is Linear-SiLU-Linear-SiLU and :math:`\phi_h` Linear-SiLU-Linear.
+
+    Note:
+        The weights of :math:`\phi_e` go to :func:`~pyg_remul.ops.edge_messages`. Its modules are
+        not called, and hooks on them do not run.
 
     Args:
         channels: Number F of channels of the nodes.
@@ -74,11 +79,11 @@ class GNNLayer(nn.Module):
         """
         check_edge_attr(edge_attr, self.edge_dim)
         topology = Topology.of(edge_index, h.size(0))
-        target, source, _, edge_weight = split_first_map(self.edge_mlp[0], h)
-        second = self.edge_mlp[2].get_parameter
-        network = EdgeNetwork(
-            target, source, second("weight"), second("bias"), edge_attr, edge_weight
-        )
+        first, second = cast(Linear, self.edge_mlp[0]), cast(Linear, self.edge_mlp[2])
+        target, source, _, edge_weight = split_first_map(first, h)
+        network = EdgeNetwork(target, source, second.weight, second.bias)
+        if edge_attr is not None:
+            network = network._replace(edge_attr=edge_attr, edge_weight=edge_weight)
         messages, _ = edge_messages(topology, network)
         out: Tensor = h + self.node_mlp(torch.cat([h, messages], dim=-1))
         return out

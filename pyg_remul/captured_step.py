@@ -40,18 +40,24 @@ class CudaRecorder:
     A graph launches all kernels of a function at once, with the tensors that it was recorded with,
     so that small steps no longer wait for Python. What it does must be the same every time, and it
     must not wait for the device. All graphs of a recorder share their memory.
+
+    Raises:
+        RuntimeError: If there is no CUDA device.
     """
 
     def __init__(self) -> None:
+        if not torch.cuda.is_available():
+            raise RuntimeError("CudaRecorder needs a CUDA device, and there is none.")
         self._pool: Any = torch.cuda.graph_pool_handle()
+        self._stream = torch.cuda.Stream()
 
     def warm_up(self, step: Callable[[], _Gradients]) -> _Gradients:
-        """Runs the function on a stream of its own, as the recording will."""
-        stream, current = torch.cuda.Stream(), torch.cuda.current_stream()
-        stream.wait_stream(current)
-        with torch.cuda.stream(stream):
+        """Runs the function beside the current stream, as the recording will."""
+        current = torch.cuda.current_stream()
+        self._stream.wait_stream(current)
+        with torch.cuda.stream(self._stream):
             result = step()
-        current.wait_stream(stream)
+        current.wait_stream(self._stream)
         return result
 
     def record(self, step: Callable[[], _Gradients]) -> Callable[[], _Gradients]:
@@ -186,8 +192,13 @@ def _contents(batch: Batch, element: GroupElement | None) -> dict[Any, Any]:
 
 
 def _kind(value: object) -> object:
-    """What must not change: all of a value, and all but the values of a tensor."""
-    return (value.shape, value.dtype) if isinstance(value, Tensor) else value
+    """What must not change: all of a value, but not those of a tensor, nor names of the graphs."""
+    if isinstance(value, Tensor):
+        return value.shape, value.dtype
+    names = isinstance(value, str) or (
+        isinstance(value, list) and all(isinstance(entry, str) for entry in value)
+    )
+    return str if names else value
 
 
 def _layout(batch: Batch) -> list[Any]:

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Precision", "full_precision", "in_bfloat16", "tf32"]
+__all__ = ["Precision", "allows_tf32", "full_precision", "in_bfloat16", "tf32"]
 
 Precision: TypeAlias = Literal["float32", "tf32", "bf16"]
 
@@ -42,6 +42,15 @@ def in_bfloat16(model: nn.Module, data: Any) -> Tensor:
     with torch.autocast(device.type, torch.bfloat16):
         prediction: Tensor = model(data)
     return prediction.float()
+
+
+def allows_tf32() -> bool:
+    """Whether GPUs may round the factors of float32 products, by either set of torch's settings."""
+    matmul: Any = torch.backends.cuda.matmul
+    try:
+        return bool(matmul.allow_tf32)
+    except RuntimeError:  # the newer settings are in use
+        return bool(matmul.fp32_precision == "tf32")
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import triton.language as tl
 from pyg_remul.ops.backend import INTERPRETED
 from pyg_remul.ops.displacement import DisplacementOptions
 from pyg_remul.ops.edge_network import EdgeNetwork
+from pyg_remul.precision import allows_tf32
 
 __all__ = ["NODES", "constants", "fits_kernels"]
 
@@ -92,14 +93,7 @@ def _precision(dtype: torch.dtype) -> str:
         return "upcast"
     if dtype != torch.float32:
         return "ieee"
-    return "tf32" if _allows_tf32() else "tf32x3"
-
-
-def _allows_tf32() -> bool:
-    matmul: Any = torch.backends.cuda.matmul  # in part not annotated by torch
-    if hasattr(matmul, "fp32_precision"):  # tells what either of torch's two sets of settings says
-        return matmul.fp32_precision == "tf32"
-    return matmul.allow_tf32
+    return "tf32" if allows_tf32() else "tf32x3"
 
 
 def _shared_bytes(network: EdgeNetwork) -> int:

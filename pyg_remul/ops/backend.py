@@ -28,7 +28,7 @@ _chosen: Backend | None = None
 
 @contextmanager
 def use_backend(backend: Backend) -> Iterator[None]:
-    """Chooses the implementation of all operations of :mod:`pyg_remul.ops` for a while.
+    """Chooses the implementation of messages and segment reductions for a while.
 
     Without it, floats of at most 32 bits on a GPU go through ``"triton"``, other tensors on a GPU
     through ``"torch_scatter"`` where that is installed, and the rest through ``"torch"``. The
@@ -71,8 +71,8 @@ def select_backend(x: Tensor) -> Backend:
     fits = x.dtype in _KERNEL_DTYPES and (x.is_cuda or INTERPRETED)
     if _chosen == "triton" and not fits:
         raise ValueError(
-            "`backend` must not be 'triton' but for floats of at most 32 bits on a GPU, got "
-            f"{x.dtype} on {x.device.type}."
+            f"`backend` must be 'torch' for {x.dtype} on {x.device.type}, got 'triton', which "
+            "takes floats of at most 32 bits on a GPU."
         )
     if _chosen is not None:
         return _chosen

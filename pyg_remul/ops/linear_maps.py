@@ -16,7 +16,7 @@ _SMALLEST = 2**22  # multiplications below which the detour costs more than it s
 
 
 class Linear(nn.Linear):
-    """``nn.Linear`` by way of :func:`linear`.
+    """``nn.Linear`` by way of :func:`linear`, with the same weights and names.
 
     Example:
         >>> Linear(2, 3)(torch.ones(4, 2)).shape
@@ -43,18 +43,20 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     Returns:
         Shape [..., F].
     """
-    if not _gains(x, weight):
+    if not _gains(x, weight, bias):
         return functional.linear(x, weight, bias)
     out: Tensor = _Linear.apply(x.flatten(0, -2), weight, bias)
     return out.view(*x.shape[:-1], weight.size(0))
 
 
-def _gains(x: Tensor, weight: Tensor) -> bool:
+def _gains(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     return (
         ONEDNN
         and x.device.type == "cpu"
         and x.dtype == weight.dtype == torch.float32
         and x.dim() > 1
+        and x.size(-1) == weight.size(-1)  # else PyTorch says what does not fit
+        and (bias is None or (bias.dtype, bias.shape) == (weight.dtype, weight.shape[:1]))
         and x.numel() * weight.size(0) >= _SMALLEST
         and not torch.compiler.is_compiling()
         and not torch.is_autocast_enabled("cpu")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from pyg_remul.ops._message_checks import check_network
 from pyg_remul.ops._message_operator import messages_operator
 from pyg_remul.ops.backend import is_transformed, select_backend
 from pyg_remul.ops.displacement import DisplacementOptions
@@ -22,11 +23,11 @@ def edge_messages(
     """Sums the messages that arrive at every node, and averages the displacements.
 
     The equations are those of :class:`~pyg_remul.ops.EdgeNetwork`. Nothing of the size of the edges
-    is stored for the backward pass, which computes the messages anew. On a GPU all happens in one
-    kernel without atomics, in the backward pass in two; on a CPU, for several points a node, for
-    more than 64 attributes, and for more channels than the GPU's shared memory holds the weights of
-    (on an H200 64 in float32 and 128 in half precision), block by block. The order of all sums is
-    fixed on a CPU and in the kernels: equal inputs give equal bits. Second derivatives are those of
+    is stored for the backward pass, which computes the messages anew. On a GPU a kernel without
+    atomics does all of it, and two the backward pass; on a CPU, for several points a node and for
+    operands too wide for the kernels, it goes block by block. The order of all sums is fixed on a
+    CPU and in the kernels: equal inputs give equal bits. A node or edge that is not finite may
+    spoil nodes of other graphs beside it. Second derivatives are those of
     :func:`~pyg_remul.ops.plain_messages`, at its cost in memory; so is everything where PyTorch
     exports or transforms a function.
 
@@ -40,14 +41,18 @@ def edge_messages(
         [N, C, d]; the latter is empty without `points`.
 
     Raises:
-        ValueError: If the chosen backend cannot take the operands.
+        TypeError: If `topology` is no topology, or an operand is of integers.
+        ValueError: If the operands do not fit each other or the edges, or the chosen backend cannot
+            take them.
 
     Example:
+        >>> import torch
         >>> edges = Topology(torch.tensor([[0, 1], [1, 0]]), num_nodes=2)
         >>> h, eye = torch.ones(2, 4), torch.eye(4)
         >>> edge_messages(edges, EdgeNetwork(h, h, weight=eye, bias=torch.zeros(4)))[0].shape
         torch.Size([2, 4])
     """
+    check_network(topology, network, options)
     network = _cast(network)
     if is_transformed():
         return plain_messages(topology, network, options)

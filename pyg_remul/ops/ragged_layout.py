@@ -8,6 +8,7 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
+from pyg_remul.checks import check_integers
 from pyg_remul.transfer import send
 
 __all__ = ["RaggedLayout"]
@@ -30,7 +31,7 @@ class RaggedLayout:
     waits for an accelerator.
 
     Args:
-        sizes: Number of nodes of every graph.
+        sizes: Number of nodes of every graph, such as ``ptr.diff().tolist()``.
         device: Where the rows are.
 
     Attributes:
@@ -54,6 +55,7 @@ class RaggedLayout:
     """
 
     def __init__(self, sizes: Sequence[int], device: torch.device | str = "cpu") -> None:
+        check_integers("not negative", **{f"sizes[{i}]": size for i, size in enumerate(sizes)})
         self.num_graphs = len(sizes)
         sizes = [size for size in sizes if size > 0]
         self.num_rows = sum(sizes)

@@ -17,7 +17,8 @@ class Segments:
     """Which segment each of E rows belongs to, in any order.
 
     The sorted form that kernels without atomics need is made when it is first asked for, and kept.
-    Nothing here waits for the device, so an index out of range is not noticed here.
+    Nothing here waits for the device, so an index out of range is not noticed here; on a GPU, what
+    is computed with it is undefined.
 
     Args:
         index: Segment of each row, integers of 64 bits in [0, S), shape [E].
@@ -82,6 +83,10 @@ class Topology:
         num_nodes: Number N of nodes.
         groupings: What :meth:`groupings` of the same edges gave.
 
+    Raises:
+        TypeError: If one is not of integers.
+        ValueError: If `edge_index` has another shape or `num_nodes` is negative.
+
     Attributes:
         edge_index: As given.
         num_nodes: As given.
@@ -92,6 +97,12 @@ class Topology:
     def __init__(
         self, edge_index: Tensor, num_nodes: int, groupings: Sequence[Tensor | None] = ()
     ) -> None:
+        if edge_index.dim() != 2 or edge_index.size(0) != 2:
+            raise ValueError(f"`edge_index` must have shape [2, E], got {list(edge_index.shape)}.")
+        if edge_index.dtype != torch.long:
+            raise TypeError(f"`edge_index` must be of torch.int64, got {edge_index.dtype}.")
+        if not torch.compiler.is_exporting():  # where sizes are symbols
+            check_integers("not negative", num_nodes=num_nodes)
         self.edge_index = edge_index
         self.num_nodes = num_nodes
         self.by_source = Segments(edge_index[0], num_nodes)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import torch
+from torch.nn.utils.parametrizations import weight_norm
 
 from pyg_remul.models import GNN
 from pyg_remul.models.gnn import GNNLayer
@@ -26,6 +27,15 @@ def test_node_feels_its_neighbours_within_as_many_hops_as_layers(make_graph):
     data.pos.requires_grad_()
     (gradient,) = torch.autograd.grad(model(data)[3].sum(), data.pos)
     assert gradient.any(dim=1).tolist() == [False, True, True, True]
+
+
+def test_weights_may_be_parametrised():
+    layer, edges = GNNLayer(channels=4).double(), torch.tensor([[0, 1], [1, 2]])
+    h = torch.randn(3, 4).double()
+    expected = layer(h, edges)
+    for linear in (layer.edge_mlp[0], layer.edge_mlp[2]):
+        weight_norm(linear)
+    torch.testing.assert_close(layer(h, edges), expected, rtol=1e-12, atol=1e-12)
 
 
 def test_edge_attribute_is_read_by_its_name(make_graph):

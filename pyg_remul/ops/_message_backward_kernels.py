@@ -164,8 +164,11 @@ def backward_kernel(
             if edge_attr is not None and BY_TARGET:
                 grad_w_edge += product(tl.trans(attributes), grad, DTYPE, PRECISION)
                 if grad_edge_attr is not None:
-                    grad_attributes = product(grad, w_edge, DTYPE, PRECISION)
-                    store_rows(grad_edge_attr, edge, kept, grad_attributes, D, BLOCK_D)
+                    for column in range(D):
+                        w_column = load_vector(edge_weight + column, F, BLOCK_F, D)
+                        grad_column = tl.sum(grad * w_column, axis=1)
+                        grad_column = grad_column.to(grad_edge_attr.dtype.element_ty)
+                        tl.store(grad_edge_attr + edge * D + column, grad_column, mask=kept)
             if points is not None:
                 if BY_TARGET:
                     grad_w_distance += column_sum(squared[:, None] * grad)

@@ -83,10 +83,13 @@ def load_matrix(
 
 
 @triton.jit
-def load_vector(vector: tl.tensor, WIDTH: tl.constexpr, BLOCK: tl.constexpr) -> tl.tensor:
+def load_vector(
+    vector: tl.tensor, WIDTH: tl.constexpr, BLOCK: tl.constexpr, STRIDE: tl.constexpr = 1
+) -> tl.tensor:
     """Loads a vector as a row [1, BLOCK], padded by zeros."""
     columns = tl.arange(0, BLOCK)
-    return tl.load(vector + columns, mask=columns < WIDTH, other=0.0).to(tl.float32)[None, :]
+    values = tl.load(vector + columns * STRIDE, mask=columns < WIDTH, other=0.0)
+    return values.to(tl.float32)[None, :]
 
 
 @triton.jit

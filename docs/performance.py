@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -18,7 +19,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from pyg_remul.benchmarks.complexity import format_table, in_setting
 from pyg_remul.benchmarks.results import Row, format_number, last_run, read_rows
-from pyg_remul.figures import BLUE, GREY, furnish, save_figure
+from pyg_remul.figures import BLUE, GREY, save_figure
 from pyg_remul.files import write_text
 from pyg_remul.tables import markdown_table
 
@@ -98,30 +99,36 @@ def ratios(rows: Sequence[Row]) -> list[Row]:
 
 def draw(panels: Sequence[Sequence[Row]], path: Path) -> None:
     """Draws the ratios of each benchmark, with their deciles."""
-    heights = [len(rows) + 1 for rows in panels]
-    figure = Figure(figsize=(8.4, 0.6 + 0.25 * sum(heights)), layout="constrained")
+    heights = [len(rows) for rows in panels]
+    figure = Figure(figsize=(10.0, 0.9 + 0.22 * sum(heights) + 0.35 * len(panels)))
     FigureCanvasAgg(figure)
-    all_axes = figure.subplots(
-        len(panels), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights}
-    )[:, 0]
+    grid = {"height_ratios": heights, "hspace": 6 / sum(heights) * len(panels) / 2}
+    all_axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False, gridspec_kw=grid)[:, 0]
     for axes, rows in zip(all_axes, panels, strict=True):
-        found = [(row, row.ratio) for row in rows if row.ratio is not None]
-        medians = [ratio.median for _, ratio in found]
-        below = [ratio.median - ratio.p10 for _, ratio in found]
-        above = [ratio.p90 - ratio.median for _, ratio in found]
-        places = range(len(found))
-        style = {"linestyle": "none", "color": BLUE, "marker": "o", "capsize": 3}
-        label = f"{rows[0].benchmark}: time over that of {rows[0].reference}"
-        axes.errorbar(medians, places, xerr=[below, above], label=label, **style)
-        axes.axvline(1.0, color=GREY, linewidth=1)
-        axes.set(xscale="log", yticks=places, ylim=(len(found) - 0.5, -0.5))
-        axes.set_yticklabels([f"{row.title}: {row.case}" for row, _ in found])
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.xaxis.set_major_formatter("{x:g}")
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        furnish(axes, 1)
-    figure.supxlabel("ratio: median, and range from the first to the ninth decile", fontsize=10)
+        draw_panel(axes, rows)
+    all_axes[-1].set_xlabel("ratio of times: median, and range from the first to the ninth decile")
+    figure.subplots_adjust(left=0.55, right=0.98, top=0.96, bottom=0.06)
     save_figure(figure, path)
+
+
+def draw_panel(axes: Any, rows: Sequence[Row]) -> None:
+    """Draws the ratios of one benchmark."""
+    found = [(row, row.ratio) for row in rows if row.ratio is not None]
+    medians = [ratio.median for _, ratio in found]
+    below = [ratio.median - ratio.p10 for _, ratio in found]
+    above = [ratio.p90 - ratio.median for _, ratio in found]
+    places = range(len(found))
+    style = {"linestyle": "none", "color": BLUE, "marker": "o", "markersize": 4, "capsize": 2}
+    axes.errorbar(medians, places, xerr=[below, above], **style)
+    axes.axvline(1.0, color=GREY, linewidth=1)
+    axes.set(xscale="log", yticks=places, ylim=(len(found) - 0.5, -0.5))
+    axes.set_yticklabels([f"{row.title}: {row.case}" for row, _ in found], fontsize=7.5)
+    axes.set_title(f"{rows[0].benchmark}: time over that of {rows[0].reference}", fontsize=9)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.grid(which="both", color="#e8e8e8", linewidth=0.5)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 if __name__ == "__main__":

@@ -54,8 +54,12 @@ def refuse_waiting(device: torch.device) -> Iterator[None]:
         torch.cuda.set_sync_debug_mode("default")
 
 
-def train(module: RemulModule, graphs: Sequence[Data], device: torch.device) -> None:
-    """Steps of two graphs each, which may wait on the CPU but not on the device."""
+def train(module: RemulModule, graphs: Sequence[Data], device: torch.device) -> int:
+    """Steps of two graphs each, which may wait on the CPU but not on the device.
+
+    Returns the number of steps that were not allowed to wait.
+    """
+    steps = 0
     for where in (torch.device("cpu"), device):
         module = module.to(where)
         optimizer = torch.optim.Adam(module.model.parameters(), foreach=True)
@@ -68,6 +72,8 @@ def train(module: RemulModule, graphs: Sequence[Data], device: torch.device) -> 
                     module.training_step(batch, 0).backward()
                     nn.utils.clip_grad_norm_(module.model.parameters(), 10.0)
                     optimizer.step()
+                    steps += not first
+    return steps
 
 
 devices = pytest.mark.parametrize(

@@ -98,8 +98,12 @@ def block_backward(
 
 
 def _upcast(network: EdgeNetwork) -> _Operands:
+    """Halves as float32; points keep a precision of their own."""
     dtype = torch.promote_types(network.target.dtype, torch.float32)
-    return network.map(lambda x: x.to(dtype))
+    points = network.points
+    if points is not None:
+        points = points.to(torch.promote_types(points.dtype, torch.float32))
+    return network._replace(points=None).map(lambda x: x.to(dtype))._replace(points=points)
 
 
 def _blocks(topology: Topology, net: _Operands) -> Iterator[slice]:
@@ -140,7 +144,7 @@ class _Block:
         if net.points is not None:
             ends = net.points.index_select(0, self.target)
             self.difference = ends - net.points.index_select(0, self.source)
-            extra.append(squared_length(self.difference).squeeze(-1))
+            extra.append(squared_length(self.difference).squeeze(-1).to(net.target.dtype))
             weight.append(net.distance_weight)
         if net.edge_attr is not None:
             extra.append(net.edge_attr[rows])
@@ -168,10 +172,12 @@ class _Block:
         net = self.net
         self.position_z = product(self.gated, net.position_weight, net.position_bias)
         self.position_hidden = silu(self.position_z, inplace=not self.keep)
-        return product(self.position_hidden, net.position_out), self.difference
+        weights = product(self.position_hidden, net.position_out)
+        return weights.to(self.difference.dtype), self.difference
 
     def motion_backward(self, grads: _Operands, grad: Tensor) -> Tensor:
         """Takes the gradient of the weights of the differences to that of the messages."""
+        grad = grad.to(self.position_hidden.dtype)
         _add(grads.position_out, grad.T @ self.position_hidden)
         grad = _silu_backward(grad @ self.net.position_out, self.position_z)
         _add(grads.position_weight, weight_gradient(grad, self.gated))

@@ -23,4 +23,6 @@ def test_step_waits_for_nothing(case, make_graph, sizes, device):
     graphs = [make_graph(size, seed=n, dtype=torch.float32) for n, size in enumerate(sizes)]
     for graph in graphs:
         graph.y = graph.pos + graph.vel
-    train(RemulModule(preset("nbody", "gnn"), case.build(), REPS), graphs, device)
+    module = RemulModule(preset("nbody", "gnn"), case.build(), REPS)
+    assert train(module, graphs, device) >= len(graphs) // 2
+    assert all(parameter.device == device for parameter in module.model.parameters())

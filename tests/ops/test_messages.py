@@ -61,6 +61,20 @@ def test_any_number_of_channels_is_taken(channels):
     assert_equals_plain(edge_messages, make_case(channels=channels), 1e-12)
 
 
+def test_points_keep_a_precision_of_their_own():
+    topology, network, options = make_case(dtype=torch.float32, points_dtype=torch.float64)
+    near = variables(network)
+    far = near._replace(points=(network.points + 2.0**30).requires_grad_())
+    moved, expected = (edge_messages(topology, x, options)[1] for x in (far, near))
+    assert moved.dtype == torch.float64
+    torch.testing.assert_close(moved, expected, rtol=1e-5, atol=1e-5)
+    gradients = [
+        torch.autograd.grad(out.square().sum(), x.points)[0]
+        for out, x in ((moved, far), (expected, near))
+    ]
+    torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-4)
+
+
 def test_single_precision_is_kept():
     case = make_case(LARGE["hub"], channels=64, dtype=torch.float32)
     assert_equals_plain(edge_messages, case, 5e-6)

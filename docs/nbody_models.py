@@ -13,8 +13,8 @@ from typing import Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from pyg_remul.config import preset
 from pyg_remul.figures import BLUE, ORANGE, furnish, save_figure
+from pyg_remul.presets import preset
 from pyg_remul.run_pool import available_cores, train_all
 from pyg_remul.tables import markdown_table
 

@@ -27,7 +27,8 @@ import torch
 from pyg_remul._version import __version__
 from pyg_remul.benchmarks import BenchmarkName
 from pyg_remul.benchmarks.harness import Settings
-from pyg_remul.config import FLAT_MODELS, ModelName, PresetName, Task, TrainConfig, preset
+from pyg_remul.config import FLAT_MODELS, ModelName, PresetName, Task, TrainConfig
+from pyg_remul.presets import preset
 from pyg_remul.run_folder import RunFolder
 from pyg_remul.tables import markdown_table
 

@@ -11,14 +11,14 @@ from typing import Any, Literal, TypeAlias, get_args
 from pyg_remul.checks import check_choice, check_integers, check_numbers
 from pyg_remul.precision import Precision
 
-__all__ = ["MethodName", "ModelName", "PresetName", "Task", "TrainConfig", "preset"]
+__all__ = ["MethodName", "ModelName", "PresetName", "Task", "TrainConfig"]
 
-Task: TypeAlias = Literal["nbody", "mocap-run"]
+Task: TypeAlias = Literal["nbody", "mocap-run", "mocap-walk", "md17"]
 ModelName: TypeAlias = Literal[
     "transformer", "gnn", "egnn", "se3", "gatr", "mlp", "emlp", "rpp", "per"
 ]
 MethodName: TypeAlias = Literal["plain", "augmentation", "remul", "gradnorm"]
-PresetName: TypeAlias = Literal["small", "paper", "nbody", "mocap-run"]
+PresetName: TypeAlias = Literal["small", "paper", "nbody", "mocap-run", "mocap-walk", "md17"]
 
 FLAT_MODELS = ("mlp", "emlp", "rpp", "per")
 """The models that take the nodes of a graph side by side."""
@@ -26,74 +26,24 @@ FLAT_MODELS = ("mlp", "emlp", "rpp", "per")
 _COUNTS = (
     *("hidden_channels", "num_layers", "heads", "hidden_scalars", "num_degrees"),
     *("steps", "batch_size", "val_every", "num_samples", "patience", "num_train", "num_eval"),
+    *("delta", "hops", "rotation_pool"),
 )
 _CHOICES: dict[str, tuple[object, ...]] = {
     "task": get_args(Task),
     "preset": get_args(PresetName),
     "model": get_args(ModelName),
     "method": get_args(MethodName),
+    "source": ("md17", "xtb"),
+    "units": ("asf", "m"),
     "precision": get_args(Precision),
     "compile": (False, True),
     "cuda_graphs": (False, True),
 }
+NEUTRAL = ("preset", "data", "compile", "cuda_graphs")
+"""Options that change how a run is executed, or what it is called, but not its result."""
+
 _PENALISED = ("gatr", "rpp", "per")
 _POSITIVE = ("lr", "lr_final", "eta", "clip")
-
-Sizes: TypeAlias = dict[str, Any]
-
-_GRAPH_NETWORK: Sizes = {"hidden_channels": 64, "num_layers": 4}
-_SMALL_FLAT: Sizes = {"hidden_channels": 128, "num_layers": 3}
-_GATR: Sizes = {"hidden_channels": 16, "hidden_scalars": 128, "heads": 8}
-_PAPER_MODELS: dict[str, Sizes] = {
-    "transformer": {"hidden_channels": 384, "num_layers": 10, "heads": 8},
-    "gnn": _GRAPH_NETWORK,
-    "egnn": _GRAPH_NETWORK,
-    "se3": {"hidden_channels": 8, "num_layers": 4, "num_degrees": 4, "heads": 1},
-    "gatr": _GATR | {"num_layers": 10},
-    "mlp": {"hidden_channels": 680, "num_layers": 3},
-    "emlp": {"hidden_channels": 532, "num_layers": 3},
-    "rpp": {"hidden_channels": 348, "num_layers": 3},
-    "per": {"hidden_channels": 532, "num_layers": 3},
-}
-
-_MODELS: dict[str, dict[str, Sizes]] = {
-    "small": {
-        "transformer": {"hidden_channels": 64, "num_layers": 4, "heads": 4},
-        "gnn": _GRAPH_NETWORK,
-        "egnn": _GRAPH_NETWORK,
-        "se3": {"hidden_channels": 8, "num_layers": 2, "num_degrees": 3, "heads": 1},
-        "gatr": {"hidden_channels": 8, "hidden_scalars": 32, "num_layers": 4, "heads": 4},
-        **dict.fromkeys(FLAT_MODELS, _SMALL_FLAT),
-    },
-    "nbody": _PAPER_MODELS,
-    "mocap-run": _PAPER_MODELS | {"gatr": _GATR | {"num_layers": 12}},
-}
-"""Sizes by preset and model; those under a task are of arXiv:2410.17878, appendix C."""
-
-_TRAINING: dict[str, dict[str, Sizes]] = {
-    "small": {
-        "nbody": {"steps": 1500, "batch_size": 64, "lr": 1e-3, "val_every": 150, "num_eval": 1000},
-        "mocap-run": {"steps": 3400, "batch_size": 12, "lr": 1e-3, "val_every": 170},
-    },
-    "paper": {
-        "nbody": {
-            "steps": 50_000,
-            "batch_size": 64,
-            "lr": 3e-4,
-            "val_every": 1000,
-            "degrees": 10.0,
-        },
-        "mocap-run": {
-            "steps": 34_000,
-            "batch_size": 12,
-            "lr": 3e-4,
-            "val_every": 170,
-            "lr_final": 1.0,
-            "clip": None,
-        },
-    },
-}
-"""Training by preset and task."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +55,7 @@ class TrainConfig:
     """
 
     task: Task
-    """The data: simulated N-body systems, or motion capture of running."""
+    """The data: simulated N-body systems, motion capture of running or walking, or a molecule."""
     preset: PresetName = "small"
     """Which sizes the other options start from: `small` trains in minutes on a CPU, `paper` is the
     published protocol of the task, the name of a task its published model on this one."""
@@ -129,6 +79,8 @@ class TrainConfig:
     """Bound of the rotation angle in training, about a random axis; all rotations by default."""
     num_samples: int = 1
     """Turned copies of each graph in a step."""
+    rotation_pool: int | None = None
+    """Draw rotations from so many only, fixed by the seed; from the whole range by default."""
     hidden_channels: int = 64
     """Width of the model."""
     num_layers: int = 4
@@ -159,6 +111,8 @@ class TrainConfig:
     """Validations without improvement after which training stops; never by default."""
     equivariance_graphs: int = 32
     """Validation graphs on which each validation measures the equivariance errors; 0 for none."""
+    error_graphs: int = 100
+    """Test graphs on which the final evaluation measures the equivariance errors."""
     precision: Precision = "float32"
     """Of the model's products in training and validation: `tf32` rounds their factors on GPUs, and
     `bf16` runs the model under autocast. Losses, weights and the final evaluation do not change."""
@@ -172,6 +126,16 @@ class TrainConfig:
     """Validation and test graphs of the simulated data; 5,000 of each by default."""
     data_seed: int = 0
     """Seed of the simulated data."""
+    molecule: str = "ethanol"
+    """The molecule (md17)."""
+    source: Literal["md17", "xtb"] = "md17"
+    """The published trajectories, or those that `pyg-remul simulate` makes (md17)."""
+    delta: int | None = None
+    """Frames from input to target; 3000 for md17 and 30 for motion capture by default."""
+    units: Literal["asf", "m"] = "asf"
+    """Of lengths: those of the skeleton files, 0.0564 m each, or metres (motion capture)."""
+    hops: int | None = None
+    """Largest number of bones between joints that share an edge (motion capture); 2 by default."""
     seed: int = 0
     """Seed of the weights, the order of the graphs and the rotations."""
     data: Path = Path("data")
@@ -184,6 +148,7 @@ class TrainConfig:
         check_integers(**{name: given[name] for name in _COUNTS if name in given})
         check_numbers(**{name: given[name] for name in _POSITIVE if name in given})
         check_integers("not negative", equivariance_graphs=self.equivariance_graphs)
+        check_integers(error_graphs=self.error_graphs)
         if self.steps % self.val_every:
             raise ValueError(
                 f"`val_every` must divide `steps`, {self.steps}, got {self.val_every}; give both."
@@ -207,46 +172,27 @@ class TrainConfig:
 
     @classmethod
     def from_dict(cls, options: Mapping[str, Any]) -> TrainConfig:
-        """Reads what :meth:`to_dict` wrote.
+        """Reads what :meth:`to_dict` wrote; options that were unknown then have their defaults.
 
         Raises:
-            ValueError: If an option is missing or unknown.
+            ValueError: If an option is unknown, or the task is missing.
         """
-        known = {field.name for field in dataclasses.fields(cls)}
-        if set(options) != known:
+        unknown = set(options) - {field.name for field in dataclasses.fields(cls)}
+        if unknown or "task" not in options:
             raise ValueError(
-                "`options` must be those of this version, got unknown "
-                f"{sorted(set(options) - known)} and missing {sorted(known - set(options))}."
+                f"`options` must be those of this version, got unknown {sorted(unknown)} and "
+                f"{'a' if 'task' in options else 'no'} task."
             )
-        return cls(**{**options, "data": Path(options["data"])})
+        return cls(**{**options, "data": Path(options.get("data", "data"))})
 
+    def identity(self) -> dict[str, Any]:
+        """The options that the result depends on, as far as they are not the defaults.
 
-def preset(
-    task: Task, model: ModelName = "transformer", name: PresetName = "small", **options: Any
-) -> TrainConfig:
-    """Returns the configuration of a preset.
-
-    Args:
-        task: The data.
-        model: The architecture.
-        name: ``"small"``; ``"paper"``, the published protocol of the task; or the name of a task,
-            for the model as published for that one.
-        **options: Options of :class:`TrainConfig` that replace the preset's.
-
-    Raises:
-        ValueError: If a name is unknown.
-
-    Example:
-        >>> preset("nbody", name="paper").hidden_channels
-        384
-        >>> preset("mocap-run", "gatr", "nbody").num_layers
-        10
-    """
-    check_choice("task", task, get_args(Task))
-    check_choice("model", model, get_args(ModelName))
-    check_choice("name", name, get_args(PresetName))
-    training = _TRAINING["small" if name == "small" else "paper"][task]
-    sizes = _MODELS[task if name == "paper" else name][model]
-    return TrainConfig(
-        **{"task": task, "model": model, "preset": name, **training, **sizes, **options}
-    )
+        Two runs of equal identity give the same but for rounding, wherever their data lie and
+        however their steps are executed.
+        """
+        return {
+            field.name: value
+            for field in dataclasses.fields(self)
+            if field.name not in NEUTRAL and (value := getattr(self, field.name)) != field.default
+        }

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyg_remul.checks import check_integers
-from pyg_remul.config import MethodName, TrainConfig, preset
+from pyg_remul.config import MethodName, TrainConfig
 from pyg_remul.demo_figure import plot_demo
 from pyg_remul.demo_results import COLUMNS, DemoRow, results_csv, results_table
 from pyg_remul.files import write_text
+from pyg_remul.presets import preset
 from pyg_remul.run_pool import available_cores, train_all
 from pyg_remul.tasks import load_task
 

@@ -20,19 +20,13 @@ from tqdm import tqdm
 
 from pyg_remul.callbacks import Checkpoints, MetricsTable, Report, StepReport
 from pyg_remul.config import TrainConfig
-from pyg_remul.evaluation import device_of, evaluating
-from pyg_remul.groups import SO3
-from pyg_remul.loss import RemulLoss
-from pyg_remul.metrics import equivariance_error
+from pyg_remul.measurement import evaluate_model, graph_errors
 from pyg_remul.precision import tf32
 from pyg_remul.run_folder import RunFolder
-from pyg_remul.stacked_loader import StackedLoader
 from pyg_remul.tasks import TaskData, build_model, load_task
 from pyg_remul.training import RemulDataModule, RemulModule
 
-__all__ = ["evaluate", "evaluate_model", "load_checkpoint", "train"]
-
-_BATCH = 500
+__all__ = ["evaluate", "load_checkpoint", "restore", "train"]
 
 
 def train(
@@ -52,7 +46,7 @@ def train(
         report: Called after each step with the number of steps done, instead of a progress bar.
 
     Returns:
-        The results by split, as :func:`evaluate_model` gives them.
+        The results by split, as :func:`~pyg_remul.measurement.evaluate_model` gives them.
 
     Raises:
         FileExistsError: If ``out`` holds a run and ``resume`` is not set.
@@ -80,7 +74,10 @@ def train(
                 trainer.fit(module, datamodule, ckpt_path=path, weights_only=True)
         except SystemExit as error:  # which Lightning makes of an interruption
             raise KeyboardInterrupt from error
-    results = evaluate(folder.best, config.data, task=data)
+    model, _ = restore(folder.best, task=data)
+    errors = graph_errors(model, data)
+    folder.write_errors(errors)
+    results = evaluate_model(model, data, num_graphs=config.error_graphs, errors=errors)
     folder.write_results(results)
     return results
 
@@ -89,7 +86,6 @@ def evaluate(
     checkpoint: Path,
     data: Path | None = None,
     *,
-    task: TaskData | None = None,
     num_samples: int = 100,
     num_graphs: int = 100,
 ) -> dict[str, Any]:
@@ -98,12 +94,32 @@ def evaluate(
     Args:
         checkpoint: A file that :func:`train` wrote.
         data: Folder of the datasets, that of the run by default.
-        task: The task's datasets, if they are loaded already.
         num_samples: Elements for the equivariance errors.
         num_graphs: Test graphs for the equivariance errors.
 
     Returns:
-        The results by split, as :func:`evaluate_model` gives them.
+        The results by split, as :func:`~pyg_remul.measurement.evaluate_model` gives them.
+    """
+    model, task = restore(checkpoint, data)
+    return evaluate_model(model, task, num_samples=num_samples, num_graphs=num_graphs)
+
+
+def restore(
+    checkpoint: Path, data: Path | None = None, task: TaskData | None = None
+) -> tuple[nn.Module, TaskData]:
+    """Restores a trained model, on the CPU, with the datasets of its task.
+
+    Args:
+        checkpoint: A file that :func:`train` wrote.
+        data: Folder of the datasets, that of the run by default.
+        task: The task's datasets, if they are loaded already.
+
+    Returns:
+        The model and the datasets.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged, of another program, or of another model.
     """
     config, state = load_checkpoint(checkpoint)
     if data is not None:
@@ -111,47 +127,7 @@ def evaluate(
     task = load_task(config) if task is None else task
     model = build_model(config, task)
     _load_weights(model, state, checkpoint)
-    return evaluate_model(model, task, num_samples=num_samples, num_graphs=num_graphs)
-
-
-def evaluate_model(
-    model: nn.Module, data: TaskData, *, num_samples: int = 100, num_graphs: int = 100
-) -> dict[str, dict[str, float]]:
-    """Measures the error and the equivariance of a model on the test splits.
-
-    Args:
-        model: The model.
-        data: The task's datasets.
-        num_samples: Elements, uniform rotations, for the equivariance errors.
-        num_graphs: Test graphs for the equivariance errors, which are taken in float64.
-
-    Returns:
-        For each split ``mse``, the mean squared error over nodes and coordinates, and for the first
-        of them the values of :func:`~pyg_remul.equivariance_error`.
-    """
-    criterion = RemulLoss(SO3(), data.reps)
-    device = device_of(model)
-    loaders = {k: StackedLoader(x, _BATCH, device=device) for k, x in data.tests.items()}
-    results: dict[str, dict[str, float]] = {}
-    for split, loader in loaders.items():
-        total, nodes = 0.0, 0
-        with evaluating(model, None), torch.no_grad():
-            for batch in loader:
-                total += float(criterion.supervise(model, batch)) * batch.num_nodes
-                nodes += batch.num_nodes
-        results[split] = {"mse": total / nodes}
-    first = next(iter(data.tests))
-    errors = equivariance_error(
-        model,
-        loaders[first],
-        SO3(),
-        reps=data.reps,
-        num_samples=num_samples,
-        max_graphs=num_graphs,
-        dtype=torch.float64,
-    )
-    results[first] |= errors
-    return results
+    return model, task
 
 
 def load_checkpoint(path: Path) -> tuple[TrainConfig, dict[str, Tensor]]:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import platform
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from pyg_remul._version import __version__
-from pyg_remul.config import TrainConfig
+from pyg_remul.config import NEUTRAL, TrainConfig
 from pyg_remul.files import write_text
 
 __all__ = ["RunFolder"]
@@ -30,6 +34,7 @@ class RunFolder:
     ``metrics.csv``               a row for each validation
     ``checkpoints/best.ckpt``     at the lowest validation loss
     ``checkpoints/last.ckpt``     at the last validation, where ``--resume`` goes on
+    ``errors.csv``                the squared error of each test graph at the best checkpoint
     ``results.json``              once finished: errors on the test splits
     ``tensorboard/``              the same curves for TensorBoard
     ============================= ==============================================================
@@ -107,21 +112,44 @@ class RunFolder:
 
     def write_metrics(self, rows: Sequence[Mapping[str, float]]) -> None:
         """Replaces the table of metrics."""
-        names = list(dict.fromkeys(name for row in rows for name in row))
-        text = io.StringIO()
-        writer = csv.DictWriter(text, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        write_text(self.path / "metrics.csv", text.getvalue())
+        self._write_table("metrics.csv", rows)
+
+    def metrics(self) -> list[dict[str, float]]:
+        """The rows of the validations so far; values that a row lacks are left out."""
+        return [
+            {name: float(value) for name, value in row.items() if value}
+            for row in self._read_table("metrics.csv")
+        ]
+
+    def lowest_validation_loss(self) -> float:
+        """The validation loss of the best checkpoint, infinite if there is none that is finite."""
+        losses = [row.get("val/loss", math.inf) for row in self.metrics()]
+        return min((loss for loss in losses if math.isfinite(loss)), default=math.inf)
+
+    def write_errors(self, errors: Mapping[str, Tensor]) -> None:
+        """Writes the errors of the test graphs, shape [B] for each split."""
+        rows = [
+            {"split": split, "graph": graph, "mse": error}
+            for split, values in errors.items()
+            for graph, error in enumerate(values.tolist())
+        ]
+        self._write_table("errors.csv", rows)
+
+    def errors(self) -> dict[str, Tensor]:
+        """What :meth:`write_errors` wrote, in float64; empty until the run has finished."""
+        values: dict[str, list[float]] = {}
+        for row in self._read_table("errors.csv"):
+            values.setdefault(row["split"], []).append(float(row["mse"]))
+        return {split: torch.tensor(rows, dtype=torch.float64) for split, rows in values.items()}
 
     def _check_same(self, stored: TrainConfig, config: TrainConfig) -> None:
-        before, now = stored.to_dict(), config.to_dict()
-        changed = [
-            f"{key}={before[key]!r} (now {now[key]!r})"
-            for key in now
-            if now[key] != before[key] and key != "data"  # a run may move to another machine
-        ]
-        if changed:
+        if stored.identity() != config.identity():
+            before, now = stored.to_dict(), config.to_dict()
+            changed = [
+                f"{key}={before[key]!r} (now {now[key]!r})"
+                for key in now
+                if now[key] != before[key] and key not in NEUTRAL
+            ]
             raise ValueError(
                 f"{self.path} holds a run with other options: {', '.join(changed)}; choose another "
                 "folder by --out."
@@ -135,6 +163,21 @@ class RunFolder:
             return json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise ValueError(f"{path} is not readable as JSON: {error}.") from error
+
+    def _write_table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        columns = list(dict.fromkeys(column for row in rows for column in row))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text(self.path / name, text.getvalue())
+
+    def _read_table(self, name: str) -> list[dict[str, str]]:
+        path = self.path / name
+        if not path.exists():
+            return []
+        with path.open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
 
     def _write(self, name: str, content: Mapping[str, Any]) -> None:
         write_text(self.path / name, json.dumps(content, indent=2) + "\n")

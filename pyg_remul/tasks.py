@@ -10,7 +10,7 @@ from torch import nn
 from torch_geometric.data import Data, InMemoryDataset
 
 from pyg_remul.config import TrainConfig
-from pyg_remul.datasets import MoCap, NBody
+from pyg_remul.datasets import MD17Trajectory, MoCap, NBody
 from pyg_remul.models import (
     EGNN,
     EMLP,
@@ -26,6 +26,8 @@ from pyg_remul.models import (
 _Options: TypeAlias = dict[str, Any]
 
 __all__ = ["TaskData", "build_model", "load_task"]
+
+_SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
@@ -56,13 +58,18 @@ def load_task(config: TrainConfig, *, progress: bool = True) -> TaskData:
 
     Args:
         config: Names the task and its sizes.
-        progress: Whether to show a bar while simulating.
+        progress: Whether to show a bar while simulating, or reading a trajectory.
     """
-    if config.task == "mocap-run":
-        splits = {s: MoCap(config.data / "mocap", "run", s) for s in ("train", "val", "test")}
-        train = splits["train"] if config.num_train is None else splits["train"][: config.num_train]
-        reps, tests = MoCap.reps, {"test": splits["test"]}
-        return TaskData(train, splits["val"], tests, reps, ("pos", "vel"), (), edge_dim=1)
+    match config.task:
+        case "nbody":
+            return _load_nbody(config, progress)
+        case "md17":
+            return _load_md17(config, progress)
+        case _:
+            return _load_mocap(config)
+
+
+def _load_nbody(config: TrainConfig, progress: bool) -> TaskData:
     sizes = {"train": config.num_train} | dict.fromkeys(("val", "test", "ood"), config.num_eval)
     sets = {
         split: NBody(
@@ -73,6 +80,35 @@ def load_task(config: TrainConfig, *, progress: bool = True) -> TaskData:
     tests = {split: sets[split] for split in ("test", "ood")}
     inputs, scalars = ("mass", "pos", "vel"), ("mass",)
     return TaskData(sets["train"], sets["val"], tests, NBody.reps, inputs, scalars, edge_dim=0)
+
+
+def _load_mocap(config: TrainConfig) -> TaskData:
+    options: _Options = {"units": config.units}
+    given = {"delta": config.delta, "hops": config.hops}
+    options |= {name: value for name, value in given.items() if value is not None}
+    motion = config.task.removeprefix("mocap-")
+    train, val, test = (MoCap(config.data / "mocap", motion, split, **options) for split in _SPLITS)
+    train = train if config.num_train is None else train[: config.num_train]
+    return TaskData(train, val, {"test": test}, MoCap.reps, ("pos", "vel"), (), edge_dim=1)
+
+
+def _load_md17(config: TrainConfig, progress: bool) -> TaskData:
+    options: _Options = {} if config.delta is None else {"delta": config.delta}
+    sizes = (config.num_train, config.num_eval, config.num_eval)
+    train, val, test = (
+        MD17Trajectory(
+            config.data / "md17",
+            config.molecule,
+            split,
+            source=config.source,
+            max_samples=size,
+            progress=progress,
+            **options,
+        )
+        for split, size in zip(_SPLITS, sizes, strict=True)
+    )
+    inputs, scalars = ("pos", "charge"), ("charge",)  # no velocities, as in REMUL
+    return TaskData(train, val, {"test": test}, train.reps, inputs, scalars, edge_dim=3)
 
 
 def build_model(config: TrainConfig, data: TaskData) -> nn.Module:

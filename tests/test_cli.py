@@ -15,8 +15,8 @@ from pyg_remul import __version__, benchmarks, cli
 from pyg_remul.benchmarks import BenchmarkName
 from pyg_remul.benchmarks.harness import Settings
 from pyg_remul.cli import main
-from pyg_remul.config import preset
 from pyg_remul.demo import DemoConfig
+from pyg_remul.presets import preset
 from pyg_remul.run_folder import RunFolder
 from pyg_remul.simulation import SimulationConfig, SimulationError
 
@@ -269,7 +269,7 @@ def test_mistake_is_told_in_one_line(arguments, message):
         ([], "Missing subcommand"),
         (["fit"], "fit"),
         (["train", "--steps", "many"], "many"),
-        (["train", "md17"], "md17"),
+        (["train", "jet-flow"], "jet-flow"),
         (["train", "--learning-rate", "1"], "--learning-rate"),
         (["evaluate"], "PATH"),
     ],

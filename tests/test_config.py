@@ -9,7 +9,8 @@ from typing import get_args
 
 import pytest
 
-from pyg_remul.config import FLAT_MODELS, ModelName, PresetName, TrainConfig, preset
+from pyg_remul.config import FLAT_MODELS, ModelName, PresetName, TrainConfig
+from pyg_remul.presets import preset
 
 PAPER = {
     ("nbody", "transformer"): {
@@ -48,6 +49,15 @@ PAPER = {
     ("mocap-run", "emlp"): {"hidden_channels": 532, "num_layers": 3},
     ("mocap-run", "rpp"): {"hidden_channels": 348, "num_layers": 3},
     ("mocap-run", "per"): {"hidden_channels": 532, "num_layers": 3},
+    ("mocap-walk", "mlp"): {"hidden_channels": 680, "steps": 34_000, "clip": None},
+    ("md17", "gnn"): {
+        "hidden_channels": 64,
+        "num_layers": 4,
+        "steps": 1500,
+        "batch_size": 200,
+        "lr": 5e-4,
+        "lr_final": 1.0,
+    },
     ("nbody", "gnn"): {"hidden_channels": 64, "num_layers": 4},
     ("nbody", "egnn"): {"hidden_channels": 64, "num_layers": 4},
 }
@@ -113,7 +123,7 @@ def test_presets_are_not_changed_by_options():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("md17",), "`task` must be one of 'nbody', 'mocap-run', got 'md17'."),
+        (("jet",), "`task` must be one of 'nbody', 'mocap-run', .*'md17', got 'jet'."),
         (("nbody", "segnn"), "`model` must be one of 'transformer', 'gnn', .*'per', got 'segnn'."),
         (("nbody", "gnn", "large"), "`name` must be one of 'small', 'paper', .*, got 'large'."),
     ],
@@ -127,7 +137,7 @@ def test_unknown_preset_is_refused(arguments, message):
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
-        ("task", "md17", "`task` must be one of 'nbody', 'mocap-run', got 'md17'."),
+        ("task", "jet", "`task` must be one of 'nbody', 'mocap-run', .*'md17', got 'jet'."),
         ("preset", "large", "`preset` must be one of 'small', 'paper', .*, got 'large'."),
         ("model", "segnn", "`model` must be one of 'transformer', .*, got 'segnn'."),
         ("method", "da", "`method` must be one of 'plain', .*'gradnorm', got 'da'."),
@@ -186,11 +196,37 @@ def test_options_survive_json():
     assert TrainConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
-def test_unknown_and_missing_options_are_named():
+def test_unknown_options_are_named():
+    with pytest.raises(ValueError, match=r"unknown \['epsilon'\] and a task\.$"):
+        TrainConfig.from_dict({**preset("nbody").to_dict(), "epsilon": 3})
+
+
+def test_missing_task_is_named():
     options = preset("nbody").to_dict()
-    del options["beta"], options["alpha"]
-    with pytest.raises(ValueError, match=r"unknown \['delta'\] and missing \['alpha', 'beta'\]\.$"):
-        TrainConfig.from_dict({**options, "delta": 3})
+    del options["task"]
+    with pytest.raises(ValueError, match=r"unknown \[\] and no task\.$"):
+        TrainConfig.from_dict(options)
+
+
+def test_options_of_an_older_version_are_completed_by_the_defaults():
+    options = preset("nbody", "gnn", "paper").to_dict()
+    del options["molecule"], options["rotation_pool"]
+    assert TrainConfig.from_dict(options) == preset("nbody", "gnn", "paper")
+
+
+def test_identity_leaves_out_where_and_how_a_run_is_executed():
+    config = preset("nbody", "gnn", seed=3)
+    moved = dataclasses.replace(config, data=Path("elsewhere"), compile=True, preset="paper")
+    assert moved.identity() == config.identity()
+
+
+@pytest.mark.parametrize("option", [{"seed": 4}, {"beta": 2.0}, {"precision": "bf16"}])
+def test_identity_tells_runs_apart(option):
+    assert preset("nbody", **option).identity() != preset("nbody").identity()
+
+
+def test_identity_holds_no_defaults():
+    assert TrainConfig(task="md17", seed=1).identity() == {"task": "md17", "seed": 1}
 
 
 def test_impossible_stored_option_is_refused():

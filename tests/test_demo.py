@@ -9,9 +9,9 @@ import matplotlib.image
 import pytest
 
 from pyg_remul import demo, run_pool
-from pyg_remul.config import preset
 from pyg_remul.demo import DemoConfig, run_demo
 from pyg_remul.demo_results import DemoRow
+from pyg_remul.presets import preset
 
 RESULTS = {"test": {"mse": 0.25, "E": 0.5, "E_prime": 0.75}, "ood": {"mse": 1.0}}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pyg_remul import __version__
-from pyg_remul.config import preset
+from pyg_remul.presets import preset
 from pyg_remul.run_folder import RunFolder
 
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from pyg_remul import run_pool
-from pyg_remul.config import preset
+from pyg_remul.presets import preset
 from pyg_remul.run_pool import available_cores, train_all
 
 METHODS = ("plain", "remul")

@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch_geometric.data import Batch
 
-from pyg_remul.config import preset
 from pyg_remul.datasets import MoCap, NBody
 from pyg_remul.models import (
     EGNN,
@@ -22,6 +21,7 @@ from pyg_remul.models import (
     GraphTransformer,
     SE3Transformer,
 )
+from pyg_remul.presets import preset
 from pyg_remul.stacked_loader import StackedLoader
 from pyg_remul.tasks import build_model, load_task
 

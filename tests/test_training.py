@@ -14,8 +14,8 @@ from recorders import EagerRecorder
 from torch import nn
 
 from pyg_remul import SO3, ConstantWeighting, GradNorm, RemulLoss
-from pyg_remul.config import preset
 from pyg_remul.models import EGNN, GNN
+from pyg_remul.presets import preset
 from pyg_remul.randomness import derive_generator
 from pyg_remul.tasks import TaskData
 from pyg_remul.training import RemulDataModule, RemulModule, build_criterion

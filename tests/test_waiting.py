@@ -10,7 +10,7 @@ from torch_geometric.data import Batch
 from waiting import META, RefuseWaiting, devices, train
 
 from pyg_remul import E3, O3, SE3, SO2, SO3, GradNorm, RemulLoss, StackedLoader
-from pyg_remul.config import preset
+from pyg_remul.presets import preset
 from pyg_remul.stacked_graphs import StackedGraphs
 from pyg_remul.training import RemulModule
 

@@ -7,7 +7,7 @@ import torch
 from cases import CASES, over
 from waiting import devices, train
 
-from pyg_remul.config import preset
+from pyg_remul.presets import preset
 from pyg_remul.training import RemulModule
 
 REPS = {"pos": "point", "vel": "vector", "force": "vector", "edge_attr": "scalar", "y": "point"}

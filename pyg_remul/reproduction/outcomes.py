@@ -1,0 +1,73 @@
+"""What the runs of a study gave."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+from pyg_remul.reproduction.study import Case, Method, Setting
+from pyg_remul.run_folder import RunFolder
+
+__all__ = ["Outcome", "Quantity"]
+
+Quantity: TypeAlias = Literal["mse", "ood", "E", "E_prime", "E_relative", "E_prime_relative"]
+"""The mean squared error in and out of distribution, and the equivariance errors."""
+
+_LENGTHS = {"asf": 1.0, "m": 0.45 / 0.0254}
+_POWERS = {"mse": 2, "ood": 2, "E": 1, "E_prime": 1, "E_relative": 0, "E_prime_relative": 0}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a method with one of its settings gave on a case, over all seeds.
+
+    Lengths are in the unit of the case's files, whatever unit the runs had.
+    """
+
+    case: Case
+    """The data."""
+    method: Method
+    """The method."""
+    setting: Setting
+    """The setting."""
+    runs: tuple[RunFolder, ...]
+    """The finished runs, one for each seed; none if the setting was only tried in short, or if a
+    run diverged."""
+    validation: float
+    """The validation loss by which the setting is compared with the method's others: the mean over
+    seeds, or that of the short run. Infinite if a run diverged."""
+    chosen: bool
+    """Whether it is the lowest among those of the method on this case."""
+
+    def values(self, quantity: Quantity) -> list[float]:
+        """A quantity of each seed."""
+        split, name = ("ood", "mse") if quantity == "ood" else ("test", quantity)
+        return [
+            self._scale(run, quantity) * results[split][name]
+            for run in self.runs
+            if (results := run.results()) is not None
+        ]
+
+    def mean(self, quantity: Quantity) -> float:
+        """The mean over seeds, NaN without runs."""
+        values = self.values(quantity)
+        return statistics.fmean(values) if values else math.nan
+
+    def spread(self, quantity: Quantity) -> float:
+        """The standard deviation over seeds, 0 for a single one."""
+        values = self.values(quantity)
+        return statistics.stdev(values) if len(values) > 1 else 0.0
+
+    def graph_errors(self, split: str = "test") -> Tensor:
+        """The mean squared error of each seed and test graph, shape ``[seeds, B]``."""
+        return torch.stack([self._scale(run, "mse") * run.errors()[split] for run in self.runs])
+
+    @staticmethod
+    def _scale(run: RunFolder, quantity: Quantity) -> float:
+        config = run.config()
+        return 1.0 if config is None else _LENGTHS[config.units] ** _POWERS[quantity]

@@ -159,7 +159,7 @@ def test_impossible_option_is_refused(option, value, message):
     "option",
     [
         *("hidden_channels", "num_layers", "heads", "steps", "batch_size", "val_every", "lr"),
-        *("lr_final", "num_samples", "eta"),
+        *("lr_final", "num_samples", "eta", "scale", "error_graphs"),
     ],
 )
 def test_option_must_be_positive(option, value):
@@ -168,7 +168,7 @@ def test_option_must_be_positive(option, value):
 
 
 @pytest.mark.parametrize("value", [0, -1])
-@pytest.mark.parametrize("option", ["clip", "patience", "num_train", "num_eval"])
+@pytest.mark.parametrize("option", ["clip", "patience", "num_train", "num_eval", "delta", "hops"])
 def test_option_must_be_positive_or_none(option, value):
     with pytest.raises(ValueError, match=f"`{option}` must be positive, got {value}."):
         TrainConfig(task="nbody", **{option: value})
@@ -223,6 +223,21 @@ def test_identity_leaves_out_where_and_how_a_run_is_executed():
 @pytest.mark.parametrize("option", [{"seed": 4}, {"beta": 2.0}, {"precision": "bf16"}])
 def test_identity_tells_runs_apart(option):
     assert preset("nbody", **option).identity() != preset("nbody").identity()
+
+
+@pytest.mark.parametrize(
+    ("method", "option"),
+    [
+        ("plain", {"beta": 2.0}),
+        ("plain", {"degrees": 10.0}),
+        ("augmentation", {"beta": 2.0}),
+        ("remul", {"gamma": 0.0}),
+    ],
+    ids=["plain weight", "plain rotations", "augmentation", "remul"],
+)
+def test_identity_leaves_out_what_the_method_does_not_read(method, option):
+    before, after = (preset("nbody", method=method, **o) for o in ({}, option))
+    assert after.identity() == before.identity()
 
 
 def test_identity_holds_no_defaults():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import pickle
 import warnings
 from collections.abc import Iterator
@@ -19,7 +20,9 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from pyg_remul.callbacks import Checkpoints, MetricsTable, Report, StepReport
+from pyg_remul.checks import NonFiniteError
 from pyg_remul.config import TrainConfig
+from pyg_remul.divergence import recorded_divergence, refuse_diverged
 from pyg_remul.measurement import evaluate_model, graph_errors
 from pyg_remul.precision import tf32
 from pyg_remul.run_folder import RunFolder
@@ -51,12 +54,14 @@ def train(
     Raises:
         FileExistsError: If ``out`` holds a run and ``resume`` is not set.
         ValueError: If ``out`` holds a run with other options, or one whose checkpoints are damaged.
+        DivergenceError: If the run diverges, or did; the folder holds how.
     """
     folder = RunFolder(out)
     checkpoint = folder.open(config, resume=resume)
     results = folder.results()
     if results is not None:
         return results
+    refuse_diverged(folder)
     if checkpoint is not None:
         _check_resumable(folder)
     data = load_task(config, progress=report is None)
@@ -66,20 +71,11 @@ def train(
         folder.claim(config)  # not before the options have proved possible
     else:
         folder.note_versions()
-    with _quiet(), _progress(config.steps, report) as progress:
-        trainer = _trainer(config, folder, [StepReport(progress)], curves=report is None)
-        path = None if checkpoint is None else str(checkpoint)
-        try:
-            with tf32(allowed=True) if config.precision == "tf32" else nullcontext():
-                trainer.fit(module, datamodule, ckpt_path=path, weights_only=True)
-        except SystemExit as error:  # which Lightning makes of an interruption
-            raise KeyboardInterrupt from error
-    model, _ = restore(folder.best, task=data)
-    errors = graph_errors(model, data)
-    folder.write_errors(errors)
-    results = evaluate_model(model, data, num_graphs=config.error_graphs, errors=errors)
-    folder.write_results(results)
-    return results
+    with recorded_divergence(folder, module):
+        with _quiet(), _progress(config.steps, report) as progress:
+            trainer = _trainer(config, folder, [StepReport(progress)], curves=report is None)
+            _fit(trainer, module, datamodule, checkpoint)
+        return _evaluate_best(folder, config, data)
 
 
 def evaluate(
@@ -176,6 +172,34 @@ def _load_weights(model: nn.Module, weights: dict[str, Tensor], path: Path) -> N
             f"{required.get(wrong[0], 'none')}, got {given.get(wrong[0], 'none')}."
         )
     model.load_state_dict(weights)
+
+
+def _fit(
+    trainer: lightning.Trainer,
+    module: RemulModule,
+    datamodule: RemulDataModule,
+    checkpoint: Path | None,
+) -> None:
+    path = None if checkpoint is None else str(checkpoint)
+    try:
+        with tf32(allowed=True) if module.config.precision == "tf32" else nullcontext():
+            trainer.fit(module, datamodule, ckpt_path=path, weights_only=True)
+    except SystemExit as error:  # which Lightning makes of an interruption
+        raise KeyboardInterrupt from error
+
+
+def _evaluate_best(folder: RunFolder, config: TrainConfig, data: TaskData) -> dict[str, Any]:
+    if folder.lowest_validation_loss() == math.inf:
+        raise NonFiniteError("the validation loss was never finite.")
+    model, _ = restore(folder.best, task=data)
+    errors = graph_errors(model, data)
+    for split, values in errors.items():
+        if not values.isfinite().all():
+            raise NonFiniteError(f"errors of graphs of split {split!r} are not finite.")
+    folder.write_errors(errors)
+    results = evaluate_model(model, data, num_graphs=config.error_graphs, errors=errors)
+    folder.write_results(results)
+    return results
 
 
 def _check_resumable(folder: RunFolder) -> None:

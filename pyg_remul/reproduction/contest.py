@@ -49,16 +49,12 @@ class Contest:
 
     def missing(self) -> list[TrainConfig]:
         """The full runs that have not ended, while trials are left those of any setting."""
-        if not self.by_trials:
-            settings = list(self.method.settings)
-        elif self.trials():
-            settings = list(self.method.settings[:1])
-        else:
-            settings = [self.method.settings[self.chosen]]
+        settings = [s for s in self.method.settings if self.validation(s) != math.inf]
+        if self.by_trials and settings:
+            settings = settings[:1] if self.trials() else [self.method.settings[self.chosen]]
         return [
             config
             for setting in settings
-            if self.validation(setting) != math.inf
             for config in self._full(setting)
             if self.runs.loss(config) is None
         ]

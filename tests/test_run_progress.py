@@ -30,17 +30,17 @@ def clock():
 
 
 @pytest.fixture
-def progress(clock, capsys):
-    progress = RunProgress(RunCosts(), clock)
-    yield progress
-    progress.close()
+def bar(clock, capsys):
+    """Gives what the bar shows after reports of a run, each with the seconds since the last."""
 
-
-@pytest.fixture
-def shown(progress, capsys):
-    """What the bar shows at last."""
-
-    def show(running, waiting):
+    def show(reports, running, waiting=(), *, ended_after=None):
+        progress = RunProgress(RunCosts(), clock)
+        for step, seconds in reports:
+            clock.now += seconds
+            progress.note(FOLDER, RUN, step)
+        if ended_after is not None:
+            clock.now += ended_after
+            progress.finish(FOLDER, RUN)
         progress.show(running, waiting)
         progress.close()
         return capsys.readouterr().err.strip().split("\r")[-1]
@@ -48,39 +48,34 @@ def shown(progress, capsys):
     return show
 
 
-def pass_steps(progress, clock, *reports):
-    for step, seconds in reports:
-        clock.now += seconds
-        progress.note(FOLDER, RUN, step)
+def test_time_left_is_that_of_the_steps_left(bar):
+    shown = bar([(1, 0.0), (26, 50.0)], {FOLDER: RUN})
+    assert shown.startswith("0/1 runs, 02:28 left:  25%")
 
 
-def test_time_left_is_that_of_the_steps_left(progress, clock, shown):
-    pass_steps(progress, clock, (1, 0.0), (26, 50.0))
-    assert shown({FOLDER: RUN}, []).startswith("0/1 runs, 02:28 left:  25%")
+def test_time_left_is_shared_by_the_runs_under_way(bar):
+    shown = bar([(1, 0.0), (51, 50.0)], {FOLDER: RUN, Path("b"): RUN}, [RUN])
+    assert shown.startswith("0/3 runs, 02:04 left:  17%")
 
 
-def test_time_left_is_shared_by_the_runs_under_way(progress, clock, shown):
-    pass_steps(progress, clock, (1, 0.0), (51, 50.0))
-    assert shown({FOLDER: RUN, Path("b"): RUN}, [RUN]).startswith("0/3 runs, 02:04 left:")
+def test_steps_before_a_resumption_do_not_count(bar):
+    shown = bar([(80, 500.0), (90, 10.0)], {FOLDER: RUN})
+    assert shown.startswith("0/1 runs, 00:10 left:  50%")
 
 
-def test_steps_before_a_resumption_do_not_count(progress, clock, shown):
-    pass_steps(progress, clock, (80, 500.0), (90, 10.0))
-    assert shown({FOLDER: RUN}, []).startswith("0/1 runs, 00:10 left:  50%")
+def test_time_left_is_unknown_at_first(bar):
+    assert bar([], {FOLDER: RUN}, [RUN]).startswith("0/2 runs, ? left:   0%")
 
 
-def test_time_left_is_unknown_at_first(shown):
-    assert shown({FOLDER: RUN}, [RUN]).startswith("0/2 runs, ? left:   0%")
+def test_evaluation_belongs_to_the_time_of_a_run(bar):
+    shown = bar([(1, 0.0), (50, 49.0)], {}, [RUN], ended_after=149.0)
+    assert shown.startswith("1/2 runs, 03:20 left:  50%")
 
 
-def test_run_that_ended_is_counted(progress, clock, shown):
-    pass_steps(progress, clock, (1, 0.0), (50, 49.0))
-    clock.now += 50
-    progress.finish(FOLDER, RUN)
-    assert shown({}, [RUN]).startswith("1/2 runs, 01:40 left:")
+def test_bar_is_full_at_the_end(bar):
+    shown = bar([(1, 0.0), (50, 49.0)], {}, ended_after=1.0)
+    assert shown.startswith("1/1 runs, 00:00 left: 100%")
 
 
-def test_bar_is_full_at_the_end(progress, clock, shown):
-    pass_steps(progress, clock, (1, 0.0), (50, 49.0))
-    progress.finish(FOLDER, RUN)
-    assert shown({}, []).startswith("1/1 runs, 00:00 left: 100%")
+def test_bar_is_full_where_nothing_was_reported(bar):
+    assert bar([], {}, ended_after=1.0).startswith("1/1 runs, ? left: 100%")

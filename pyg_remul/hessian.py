@@ -103,7 +103,7 @@ def extreme_eigenvalues(
     generator: torch.Generator,
     *,
     tolerance: float = 1e-5,
-    subspace: int = 60,
+    subspace: int = 100,
     max_restarts: int = 50,
 ) -> tuple[Eigenvalue, Eigenvalue]:
     r"""The smallest and the largest eigenvalue, by implicitly restarted Lanczos iteration.
@@ -116,7 +116,7 @@ def extreme_eigenvalues(
         hessian: The matrix, of two weights or more.
         generator: Source of the first vector, on the CPU.
         tolerance: Bound of the residuals, relative to the larger of the two magnitudes.
-        subspace: Vectors that the iteration holds; more of them take fewer products.
+        subspace: Vectors that the iteration holds; too few take many restarts.
         max_restarts: Iterations after which it gives up, of at most `subspace` products each.
 
     Returns:

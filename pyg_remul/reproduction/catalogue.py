@@ -131,7 +131,8 @@ def perceptron_study(
         seeds: Runs of each setting that is trained in full.
     """
     unit = {"scale": 8.0}
-    free = (*_grid("lr", (1e-5, 3e-5, 1e-4, 3e-4, 1e-3)), *_grid("hidden_channels", (170, 340)))
+    narrow = (170, 340) if scale == "paper" else (32, 64)
+    free = (*_grid("lr", (1e-5, 3e-5, 1e-4, 3e-4, 1e-3)), *_grid("hidden_channels", narrow))
     strict = (*_grid("lr", (3e-5, 1e-4, 3e-4)), *_grid("lr", (3e-5, 1e-4, 3e-4, 1e-3), **unit))
     rpp = (
         {},

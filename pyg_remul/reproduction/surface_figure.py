@@ -44,10 +44,10 @@ def plot_contours(surfaces: Surfaces, paths: Sequence[Path], extent: float = 1.0
         paths: Where to save the picture; the endings give the formats.
         extent: Largest coordinate along each direction.
     """
-    norm, axis = _shared_norm(surfaces), grid_axis(_num_points(surfaces), extent)
-    with _panels(surfaces, norm, paths, height=2.1) as panels:
+    bounds, axis = _shared_bounds(surfaces), grid_axis(_num_points(surfaces), extent)
+    with _panels(surfaces, bounds, paths, height=2.1) as panels:
         for axes, surface in panels:
-            _draw_contours(axes, surface, norm, axis)
+            _draw_contours(axes, surface, bounds, axis)
             axes.set(aspect="equal", xlabel="first direction", ylabel="second direction")
             axes.set(xticks=(-extent, 0, extent), yticks=(-extent, 0, extent))
             axes.label_outer()
@@ -67,18 +67,18 @@ def plot_reliefs(surfaces: Surfaces, paths: Sequence[Path], extent: float = 1.0)
         paths: Where to save the picture; the endings give the formats.
         extent: Largest coordinate along each direction.
     """
-    norm, axis = _shared_norm(surfaces), grid_axis(_num_points(surfaces), extent)
-    low, high = np.log10([norm.vmin, norm.vmax])
+    bounds, axis = _shared_bounds(surfaces), grid_axis(_num_points(surfaces), extent)
+    low, high = np.log10(bounds)
     decades = range(int(np.ceil(low)), int(np.floor(high)) + 1)
     x, y = np.meshgrid(axis, axis, indexing="ij")
-    with _panels(surfaces, norm, paths, height=2.3, projection="3d") as panels:
+    with _panels(surfaces, bounds, paths, height=2.3, projection="3d") as panels:
         for axes, surface in panels:
-            values = surface.clamp(max=norm.vmax).numpy()
+            values = surface.clamp(max=bounds[1]).numpy()
             axes.plot_surface(
                 x,
                 y,
                 np.log10(values),
-                facecolors=ScalarMappable(norm, _COLOURS).to_rgba(values),
+                facecolors=ScalarMappable(LogNorm(*bounds), _COLOURS).to_rgba(values),
                 rcount=len(x),
                 ccount=len(x),
                 linewidth=0,
@@ -92,11 +92,11 @@ def plot_reliefs(surfaces: Surfaces, paths: Sequence[Path], extent: float = 1.0)
             axes.set_box_aspect((1, 1, 0.75), zoom=1.05)
 
 
-def _draw_contours(axes: Any, surface: Tensor, norm: LogNorm, axis: Tensor) -> None:
-    decades = np.log10(norm.vmax / norm.vmin)
-    levels = np.geomspace(norm.vmin, norm.vmax, int(np.ceil(_LEVELS * decades)) + 1)
-    options: dict[str, Any] = {"levels": levels, "norm": norm}
-    values = surface.clamp(max=norm.vmax).T
+def _draw_contours(axes: Any, surface: Tensor, bounds: tuple[float, float], axis: Tensor) -> None:
+    low, high = bounds
+    levels = np.geomspace(low, high, int(np.ceil(_LEVELS * np.log10(high / low))) + 1)
+    options: dict[str, Any] = {"levels": levels, "norm": LogNorm(low, high)}
+    values = surface.clamp(max=high).T
     axes.contourf(axis, axis, values, cmap=_COLOURS, rasterized=True, **options)
     axes.contour(axis, axis, values, colors="black", linewidths=0.3, alpha=0.5, **options)
     inner = axis[1:-1]
@@ -111,11 +111,11 @@ def _draw_contours(axes: Any, surface: Tensor, norm: LogNorm, axis: Tensor) -> N
     axes.plot(0, 0, marker="+", color="white", markersize=6)
 
 
-def _shared_norm(surfaces: Surfaces) -> LogNorm:
-    """Colours from the smallest loss to nearly the largest."""
+def _shared_bounds(surfaces: Surfaces) -> tuple[float, float]:
+    """The smallest loss, and one that few exceed."""
     values = torch.stack([surface for grids in surfaces.values() for surface in grids])
     finite = values[values.isfinite()]
-    return LogNorm(finite.min().item(), finite.quantile(_QUANTILE).item(), clip=True)
+    return finite.min().item(), finite.quantile(_QUANTILE).item()
 
 
 def _num_points(surfaces: Surfaces) -> int:
@@ -124,7 +124,12 @@ def _num_points(surfaces: Surfaces) -> int:
 
 @contextmanager
 def _panels(
-    surfaces: Surfaces, norm: LogNorm, paths: Sequence[Path], *, height: float, **kind: Any
+    surfaces: Surfaces,
+    bounds: tuple[float, float],
+    paths: Sequence[Path],
+    *,
+    height: float,
+    **kind: Any,
 ) -> Iterator[list[tuple[Any, Tensor]]]:
     """A figure with titles and a colour bar, whose panels with their surfaces are to be filled."""
     columns = len(next(iter(surfaces.values())))
@@ -137,7 +142,7 @@ def _panels(
                 axes.set_title(f"{name}, pair {pair}")
         yield list(zip(grid.flat, (s for row in surfaces.values() for s in row), strict=True))
         figure.colorbar(
-            ScalarMappable(norm, _COLOURS),
+            ScalarMappable(LogNorm(*bounds), _COLOURS),
             ax=grid,
             orientation="horizontal",
             extend="max",

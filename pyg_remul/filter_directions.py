@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.linalg import vector_norm
 
 __all__ = ["filter_normalised_direction"]
 
@@ -78,5 +79,5 @@ def _draw(weights: Tensor, axes: tuple[int, ...], generator: torch.Generator) ->
         return torch.zeros_like(weights)
     drawn = torch.randn(weights.shape, generator=generator, dtype=torch.float64)
     inner = [axis for axis in range(weights.dim()) if axis not in axes]
-    norms = weights.cpu().double().norm(dim=inner, keepdim=True)
-    return (drawn / drawn.norm(dim=inner, keepdim=True) * norms).to(weights)
+    norms = vector_norm(weights.cpu().double(), dim=inner, keepdim=True)
+    return (drawn / vector_norm(drawn, dim=inner, keepdim=True) * norms).to(weights)

@@ -42,7 +42,8 @@ def grid_axis(num_points: int = 51, extent: float = 1.0) -> Tensor:
     check_numbers(extent=extent)
     if num_points < 3 or num_points % 2 == 0:
         raise ValueError(f"`num_points` must be odd and at least 3, got {num_points}.")
-    return torch.linspace(-extent, extent, num_points, dtype=torch.float64)
+    half = num_points // 2
+    return torch.arange(-half, half + 1, dtype=torch.float64) / half * extent
 
 
 def loss_surface(

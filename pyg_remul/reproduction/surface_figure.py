@@ -73,7 +73,7 @@ def plot_reliefs(surfaces: Surfaces, paths: Sequence[Path], extent: float = 1.0)
     x, y = np.meshgrid(axis, axis, indexing="ij")
     with _panels(surfaces, bounds, paths, height=2.3, projection="3d") as panels:
         for axes, surface in panels:
-            values = surface.clamp(max=bounds[1]).numpy()
+            values = surface.clamp(*bounds).numpy()
             axes.plot_surface(
                 x,
                 y,
@@ -96,7 +96,7 @@ def _draw_contours(axes: Any, surface: Tensor, bounds: tuple[float, float], axis
     low, high = bounds
     levels = np.geomspace(low, high, int(np.ceil(_LEVELS * np.log10(high / low))) + 1)
     options: dict[str, Any] = {"levels": levels, "norm": LogNorm(low, high)}
-    values = surface.clamp(max=high).T
+    values = surface.clamp(low, high).T
     axes.contourf(axis, axis, values, cmap=_COLOURS, rasterized=True, **options)
     axes.contour(axis, axis, values, colors="black", linewidths=0.3, alpha=0.5, **options)
     inner = axis[1:-1]
@@ -112,10 +112,10 @@ def _draw_contours(axes: Any, surface: Tensor, bounds: tuple[float, float], axis
 
 
 def _shared_bounds(surfaces: Surfaces) -> tuple[float, float]:
-    """The smallest loss, and one that few exceed."""
+    """The smallest loss above 0, and one that few exceed."""
     values = torch.stack([surface for grids in surfaces.values() for surface in grids])
-    finite = values[values.isfinite()]
-    return finite.min().item(), finite.quantile(_QUANTILE).item()
+    shown = values[values.isfinite() & (values > 0)]
+    return shown.min().item(), shown.quantile(_QUANTILE).item()
 
 
 def _num_points(surfaces: Surfaces) -> int:

@@ -34,7 +34,6 @@ _CHOICES: dict[str, tuple[object, ...]] = {
     "model": get_args(ModelName),
     "method": get_args(MethodName),
     "source": ("md17", "xtb"),
-    "units": ("asf", "m"),
     "precision": get_args(Precision),
     "compile": (False, True),
     "cuda_graphs": (False, True),
@@ -42,8 +41,14 @@ _CHOICES: dict[str, tuple[object, ...]] = {
 NEUTRAL = ("preset", "data", "compile", "cuda_graphs")
 """Options that change how a run is executed, or what it is called, but not its result."""
 
+_TURNING = ("reference", "degrees", "num_samples", "rotation_pool")
+_UNREAD = {
+    "plain": ("alpha", "beta", "eta", "gamma", *_TURNING),
+    "augmentation": ("alpha", "beta", "eta", "gamma"),
+    "remul": ("eta", "gamma"),
+}
 _PENALISED = ("gatr", "rpp", "per")
-_POSITIVE = ("lr", "lr_final", "eta", "clip")
+_POSITIVE = ("lr", "lr_final", "eta", "clip", "scale")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +97,9 @@ class TrainConfig:
     """Scalar channels beside the multivectors (gatr)."""
     num_degrees: int = 4
     """Degrees of the hidden irreps, 0 to one less than this (se3)."""
+    scale: float = 1.0
+    """Length by which positions and velocities are divided before the model, and its predictions
+    multiplied after it; for models that need inputs of order one."""
     prior: float | None = None
     """Weight of the model's own penalty (gatr, per; rpp on its unconstrained weights, not biases),
     which is added to every method's loss; the model's default if None."""
@@ -133,8 +141,6 @@ class TrainConfig:
     """The published trajectories, or those that `pyg-remul simulate` makes (md17)."""
     delta: int | None = None
     """Frames from input to target; 3000 for md17 and 30 for motion capture by default."""
-    units: Literal["asf", "m"] = "asf"
-    """Of lengths: those of the skeleton files, 0.0564 m each, or metres (motion capture)."""
     hops: int | None = None
     """Largest number of bones between joints that share an edge (motion capture); 2 by default."""
     seed: int = 0
@@ -189,11 +195,14 @@ class TrainConfig:
     def identity(self) -> dict[str, Any]:
         """The options that the result depends on, as far as they are not the defaults.
 
+        What the method does not read, such as the weights in plain training, is left out.
+
         Two runs of equal identity give the same but for rounding, wherever their data lie and
         however their steps are executed.
         """
+        unread = (*NEUTRAL, *_UNREAD.get(self.method, ()))
         return {
             field.name: value
             for field in dataclasses.fields(self)
-            if field.name not in NEUTRAL and (value := getattr(self, field.name)) != field.default
+            if field.name not in unread and (value := getattr(self, field.name)) != field.default
         }

@@ -22,6 +22,7 @@ from pyg_remul.models import (
     GraphTransformer,
     SE3Transformer,
 )
+from pyg_remul.scaled_model import ScaledModel
 
 _Options: TypeAlias = dict[str, Any]
 
@@ -83,9 +84,8 @@ def _load_nbody(config: TrainConfig, progress: bool) -> TaskData:
 
 
 def _load_mocap(config: TrainConfig) -> TaskData:
-    options: _Options = {"units": config.units}
     given = {"delta": config.delta, "hops": config.hops}
-    options |= {name: value for name, value in given.items() if value is not None}
+    options: _Options = {name: value for name, value in given.items() if value is not None}
     motion = config.task.removeprefix("mocap-")
     train, val, test = (MoCap(config.data / "mocap", motion, split, **options) for split in _SPLITS)
     train = train if config.num_train is None else train[: config.num_train]
@@ -121,9 +121,12 @@ def build_model(config: TrainConfig, data: TaskData) -> nn.Module:
     graph = data.train[0]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        if config.model in ("transformer", "gnn", "egnn", "mlp"):
-            return _build_by_width(config, data, graph)
-        return _build_by_kind(config, data, graph)
+        by_width = config.model in ("transformer", "gnn", "egnn", "mlp")
+        model = (_build_by_width if by_width else _build_by_kind)(config, data, graph)
+    if config.scale == 1:
+        return model
+    lengths = [name for name in ("pos", "vel") if name in graph]
+    return ScaledModel(model, config.scale, lengths)
 
 
 def _build_by_width(config: TrainConfig, data: TaskData, graph: Data) -> nn.Module:

@@ -216,3 +216,21 @@ def test_building_leaves_the_global_generator_alone(tiny):
 def test_simulation_may_be_silent(tiny, tmp_path, capsys):
     load_task(tiny(data=tmp_path), progress=False)
     assert capsys.readouterr().err == ""
+
+
+def test_scaled_model_sees_lengths_in_its_own_unit(tiny):
+    data = load_task(tiny("mocap-run"), progress=False)
+    plain = build_model(tiny("mocap-run", "mlp"), data)
+    scaled = build_model(tiny("mocap-run", "mlp", scale=4.0), data)
+    (batch,) = StackedLoader(data.val[:3], 3)
+    small = batch.clone()
+    small.pos, small.vel = batch.pos / 4, batch.vel / 4
+    torch.testing.assert_close(scaled(batch), 4 * plain(small), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("model", ["mlp", "per"])
+def test_scaled_model_keeps_the_penalty_of_the_model_within(tiny, model):
+    data = load_task(tiny("mocap-run"), progress=False)
+    plain, scaled = (build_model(tiny("mocap-run", model, scale=s), data) for s in (1.0, 2.0))
+    expected = getattr(plain, "regularisation", float)()
+    assert scaled.regularisation() == expected

@@ -18,16 +18,10 @@ __all__ = ["Outcome", "Quantity"]
 Quantity: TypeAlias = Literal["mse", "ood", "E", "E_prime", "E_relative", "E_prime_relative"]
 """The mean squared error in and out of distribution, and the equivariance errors."""
 
-_LENGTHS = {"asf": 1.0, "m": 0.45 / 0.0254}
-_POWERS = {"mse": 2, "ood": 2, "E": 1, "E_prime": 1, "E_relative": 0, "E_prime_relative": 0}
-
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a method with one of its settings gave on a case, over all seeds.
-
-    Lengths are in the unit of the case's files, whatever unit the runs had.
-    """
+    """What a method with one of its settings gave on a case, over all seeds."""
 
     case: Case
     """The data."""
@@ -47,11 +41,7 @@ class Outcome:
     def values(self, quantity: Quantity) -> list[float]:
         """A quantity of each seed."""
         split, name = ("ood", "mse") if quantity == "ood" else ("test", quantity)
-        return [
-            self._scale(run, quantity) * results[split][name]
-            for run in self.runs
-            if (results := run.results()) is not None
-        ]
+        return [results[split][name] for run in self.runs if (results := run.results()) is not None]
 
     def mean(self, quantity: Quantity) -> float:
         """The mean over seeds, NaN without runs."""
@@ -65,9 +55,4 @@ class Outcome:
 
     def graph_errors(self, split: str = "test") -> Tensor:
         """The mean squared error of each seed and test graph, shape ``[seeds, B]``."""
-        return torch.stack([self._scale(run, "mse") * run.errors()[split] for run in self.runs])
-
-    @staticmethod
-    def _scale(run: RunFolder, quantity: Quantity) -> float:
-        config = run.config()
-        return 1.0 if config is None else _LENGTHS[config.units] ** _POWERS[quantity]
+        return torch.stack([run.errors()[split] for run in self.runs])

@@ -1,0 +1,93 @@
+"""The studies of the paper's tables and figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pyg_remul.reproduction import catalogue
+from pyg_remul.reproduction.catalogue import BETAS
+
+STUDIES = {
+    "nbody": catalogue.nbody_study,
+    "motion": lambda *args: catalogue.motion_study(("run", "walk"), *args),
+    "perceptron": lambda *args: catalogue.perceptron_study(("run", "walk"), *args),
+    "md17": lambda *args: catalogue.md17_study(("ethanol", "uracil"), 3000, "xtb", *args),
+    "samples": catalogue.samples_study,
+}
+
+
+def configs(study):
+    return [
+        (case, method, setting, study.config(case, method, setting, seed=0, data=Path("data")))
+        for case in study.cases
+        for method in study.methods
+        for setting in method.settings
+    ]
+
+
+@pytest.mark.parametrize("scale", ["smoke", "laptop", "paper"])
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_run_is_possible(name, scale):
+    study = STUDIES[name](scale)
+    for case, method, setting, _ in configs(study):
+        study.trial(case, method, setting, data=Path("data"))
+
+
+@pytest.mark.parametrize("scale", ["laptop", "paper"])
+@pytest.mark.parametrize("name", STUDIES)
+def test_settings_of_a_method_are_different_runs(name, scale):
+    study = STUDIES[name](scale)
+    for case in study.cases:
+        for method in study.methods:
+            runs = [c.identity() for k, m, _, c in configs(study) if (k, m) == (case, method)]
+            assert all(runs.count(run) == 1 for run in runs), method.name
+
+
+@pytest.mark.parametrize("name", ["nbody", "motion", "perceptron", "md17"])
+def test_rivals_are_tuned_over_as_many_settings_as_remul(name):
+    methods = STUDIES[name]("paper").methods
+    tried = {method.name: len(method.settings) for method in methods if method.kind != "gradnorm"}
+    assert set(tried.values()) == {len(BETAS)}
+
+
+@pytest.mark.parametrize("name", ["nbody", "motion", "perceptron", "md17"])
+def test_remul_tries_the_grid_of_weights(name):
+    (remul,) = (m for m in STUDIES[name]("paper").methods if m.kind == "remul")
+    assert [setting["beta"] for setting in remul.settings] == list(BETAS)
+
+
+@pytest.mark.parametrize("name", ["nbody", "motion", "perceptron", "md17"])
+def test_augmentation_is_also_compared_at_the_passes_of_remul(name):
+    methods = STUDIES[name]("paper").methods
+    (remul,) = {method.passes for method in methods if method.kind == "remul"}
+    assert remul in {method.passes for method in methods if method.kind == "augmentation"}
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_no_gradient_is_clipped(name):
+    assert {config.clip for *_, config in configs(STUDIES[name]("paper"))} == {None}
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_three_seeds_are_run_but_for_smoke(name):
+    assert (STUDIES[name]("paper").seeds, STUDIES[name]("smoke").seeds) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "sizes"),
+    [
+        ("nbody", "transformer", (384, 10, 50_000, 64)),
+        ("motion", "transformer", (384, 10, 34_000, 12)),
+        ("perceptron", "per", (532, 3, 34_000, 12)),
+        ("md17", "gnn", (64, 4, 1500, 200)),
+    ],
+)
+def test_paper_scale_has_the_published_sizes(name, model, sizes):
+    found = {
+        (config.hidden_channels, config.num_layers, config.steps, config.batch_size)
+        for *_, config in configs(STUDIES[name]("paper"))
+        if config.model == model and config.method in ("plain", "remul")
+    }
+    assert found == {sizes}

@@ -58,7 +58,7 @@ def plot_demo(rows: Sequence[DemoRow], path: Path) -> None:
             axes.plot([], [], color=colour, linewidth=4, label=name)
         axes.set(xscale="log", yscale="log", xlabel="weight β of the equivariance loss")
         axes.set_ylabel(label)
-        set_log_ticks(axes.xaxis, (1.0,))
+        set_log_ticks(axes.xaxis)
         set_log_ticks(axes.yaxis)
         furnish(axes, 2)
     handles = [Line2D([], [], color=GREY, **style) for style in _STYLES.values()]

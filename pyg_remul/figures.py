@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import matplotlib
+import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator
 
@@ -41,28 +42,29 @@ _PAPER_STYLE = {
     "lines.markersize": 3.5,
     "errorbar.capsize": 2,
 }
-_FEW_DECADES = 0.7
-"""Decades below which an axis has too few round numbers for ticks at 1, 2 and 5."""
+_FEW_DECADES, _MANY_DECADES = 0.7, 1.7
+"""Below the first, ticks at 1, 2 and 5 are too few; from the second, ticks at 1 are enough."""
 
 
 def paper_style() -> AbstractContextManager[None]:
     """Small letters and thin lines, for figures that are printed at their size."""
-    return matplotlib.rc_context(_PAPER_STYLE)
+    return mpl.rc_context(_PAPER_STYLE)
 
 
-def set_log_ticks(axis: Any, subs: tuple[float, ...] = (1.0, 2.0, 5.0)) -> None:
-    """Labels a logarithmic axis by plain numbers.
+def set_log_ticks(axis: Any) -> None:
+    """Labels a logarithmic axis by plain numbers, however short it is.
 
     Args:
         axis: The axis, whose limits are final.
-        subs: What is labelled within a decade. An axis of less than a decade is labelled evenly.
     """
     low, high = axis.get_view_interval()
-    if high / low < 10**_FEW_DECADES:
+    decades = math.log10(high / low)
+    if decades < _FEW_DECADES:
         axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
         axis.set_minor_locator(NullLocator())
     else:
-        axis.set_major_locator(LogLocator(subs=subs))
+        subs = (1.0, 2.0, 5.0) if decades < _MANY_DECADES else (1.0,)
+        axis.set_major_locator(LogLocator(subs=subs, numticks=20))
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter(NullFormatter())
 
@@ -102,7 +104,7 @@ def save_figure(figure: Figure, path: Path, *, dpi: int = 160) -> None:
         dpi: Dots per inch.
     """
     dateless = {"Date": None} if path.suffix == ".svg" else None
-    with replacing(path) as temporary, matplotlib.rc_context({"svg.hashsalt": "pyg_remul"}):
+    with replacing(path) as temporary, mpl.rc_context({"svg.hashsalt": "pyg_remul"}):
         figure.savefig(temporary, dpi=dpi, metadata=dateless)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import math
 import platform
@@ -18,6 +17,7 @@ from torch import Tensor
 from pyg_remul._version import __version__
 from pyg_remul.config import NEUTRAL, TrainConfig
 from pyg_remul.files import write_text
+from pyg_remul.tables import csv_table
 
 __all__ = ["RunFolder"]
 
@@ -122,7 +122,7 @@ class RunFolder:
 
     def write_metrics(self, rows: Sequence[Mapping[str, float]]) -> None:
         """Replaces the table of metrics."""
-        self._write_table("metrics.csv", rows)
+        write_text(self.path / "metrics.csv", csv_table(rows))
 
     def metrics(self) -> list[dict[str, float]]:
         """The rows of the validations so far; values that a row lacks are left out."""
@@ -154,7 +154,7 @@ class RunFolder:
             for graph in range(len(values)):
                 found = {name: column[graph].item() for name, column in columns.items()}
                 rows.append({"split": split, "graph": graph, **found})
-        self._write_table("errors.csv", rows)
+        write_text(self.path / "errors.csv", csv_table(rows))
 
     def errors(self) -> dict[str, Tensor]:
         """The errors that :meth:`write_errors` wrote, in float64; empty until the run finishes."""
@@ -199,14 +199,6 @@ class RunFolder:
             return json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise ValueError(f"{path} is not readable as JSON: {error}.") from error
-
-    def _write_table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        columns = list(dict.fromkeys(column for row in rows for column in row))
-        text = io.StringIO()
-        writer = csv.DictWriter(text, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        write_text(self.path / name, text.getvalue())
 
     def _read_table(self, name: str) -> list[dict[str, str]]:
         path = self.path / name

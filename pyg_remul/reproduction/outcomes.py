@@ -60,8 +60,7 @@ class Outcome:
         return torch.stack([run.errors()[split] for run in self.runs])
 
     def graph_origins(self, split: str = "test") -> dict[str, Tensor]:
-        """What tells which test graphs belong together, as
-        :func:`~pyg_remul.provenance.graph_origins` gives it."""
+        """What tells which test graphs belong together: ``trial`` and ``frame``, shape ``[B]``."""
         run = self.runs[0]
         if run.data() is None:
             return graph_origins(_load_task(run))[split]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from pyg_remul.checks import check_choice, check_integers
+from pyg_remul.checks import NonFiniteError, check_choice, check_integers
 from pyg_remul.models._base import check_graph_sizes
 from pyg_remul.models._geometric import GeometricModel
 from pyg_remul.models._tensor_layers import BilinearLayer, GatedNonlinearity
@@ -163,7 +163,7 @@ class TensorPerceptron(GeometricModel):
             return out
         size = out.detach().abs()
         if not (size < torch.finfo(out.dtype).max ** 0.5).all():
-            raise ValueError(
+            raise NonFiniteError(
                 "`inputs` must be of moderate size, so that squares of the outputs do not overflow "
                 f"{out.dtype}, got outputs up to {size.max():.3g}; centre and scale the data."
             )

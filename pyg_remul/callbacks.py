@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import lightning
 from lightning.pytorch.callbacks import Callback, Checkpoint
 
+from pyg_remul.divergence import check_weights
 from pyg_remul.files import replacing
 from pyg_remul.run_folder import RunFolder
 
@@ -49,6 +50,9 @@ class MetricsTable(Callback):
 class Checkpoints(Checkpoint):
     """Writes the last and the best checkpoint, and ends a run that does not improve for too long.
 
+    A run whose weights are no longer finite ends at once, by
+    :class:`~pyg_remul.checks.NonFiniteError`.
+
     Lightning's own callback writes no last checkpoint at a validation that is not the best, and
     forgets the best one when the folder moves.
 
@@ -70,7 +74,10 @@ class Checkpoints(Checkpoint):
     def on_train_start(self, trainer: lightning.Trainer, *_: Any) -> None:
         self._stop(trainer)  # a resumed run may have been at its end
 
-    def on_train_epoch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+    def on_train_epoch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        check_weights(pl_module)
         loss = float(trainer.callback_metrics["val/loss"])
         self.waited += 1
         if loss < self.lowest:

@@ -7,9 +7,13 @@ from collections.abc import Collection
 from numbers import Integral, Real
 from typing import Any, Literal, TypeAlias
 
-__all__ = ["check_choice", "check_integers", "check_numbers"]
+__all__ = ["NonFiniteError", "check_choice", "check_integers", "check_numbers"]
 
 Sign: TypeAlias = Literal["positive", "not negative", "any"]
+
+
+class NonFiniteError(ValueError):
+    """Numbers that are not finite, or whose squares are not, as of a model that diverges."""
 
 
 def check_choice(name: str, value: object, choices: Collection[object]) -> None:

@@ -1,4 +1,4 @@
-"""The command line: ``pyg-remul train``, ``evaluate``, ``demo``, ``simulate`` and ``bench``."""
+"""The command line: ``pyg-remul train``, ``evaluate``, ``reproduce``, ``demo`` and others."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ try:
 
     from pyg_remul.demo import DemoConfig, run_demo
     from pyg_remul.experiment import evaluate, train
+    from pyg_remul.reproduction.command import reproduce_command
     from pyg_remul.simulation import SimulationConfig, SimulationError, simulate
 except ModuleNotFoundError as error:  # an extra that the core does without
     exit_without(error, "train")
@@ -28,6 +29,7 @@ from pyg_remul._version import __version__
 from pyg_remul.benchmarks import BenchmarkName
 from pyg_remul.benchmarks.harness import Settings
 from pyg_remul.config import FLAT_MODELS, ModelName, PresetName, Task, TrainConfig
+from pyg_remul.divergence import DivergenceError
 from pyg_remul.presets import preset
 from pyg_remul.run_folder import RunFolder
 from pyg_remul.tables import markdown_table
@@ -36,7 +38,7 @@ __all__ = ["main"]
 
 _INTERRUPTED = (
     "\npyg-remul: interrupted; train goes on from its last validation by --resume, demo, "
-    "simulate and bench complexity by the same command"
+    "simulate, bench complexity and reproduce by the same command"
 )
 
 
@@ -118,6 +120,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "demo": _demo_command,
         "simulate": _simulate_command,
         "bench": _bench_command,
+        "reproduce": reproduce_command,
     }
     try:
         tyro.extras.subcommand_cli_from_dict(commands, args=arguments, prog="pyg-remul")
@@ -125,7 +128,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     except BrokenPipeError:  # the reader has seen enough; nothing is left to flush at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except (ValueError, TypeError, OSError, SimulationError) as error:
+    except (ValueError, TypeError, OSError, SimulationError, DivergenceError) as error:
         sys.exit(f"pyg-remul: {error}")
     except KeyboardInterrupt:
         print(_INTERRUPTED, file=sys.stderr)  # noqa: T201

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
+import math
 import pickle
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-import lightning
 import torch
-from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, nn
-from tqdm import tqdm
 
-from pyg_remul.callbacks import Checkpoints, MetricsTable, Report, StepReport
+from pyg_remul.callbacks import Report
+from pyg_remul.checks import NonFiniteError
 from pyg_remul.config import TrainConfig
+from pyg_remul.divergence import recorded_divergence, refuse_diverged
+from pyg_remul.fitting import fit
 from pyg_remul.measurement import evaluate_model, graph_errors
-from pyg_remul.precision import tf32
 from pyg_remul.provenance import graph_origins, provenance_of
 from pyg_remul.run_folder import RunFolder
 from pyg_remul.tasks import TaskData, build_model, load_task
@@ -52,12 +47,14 @@ def train(
     Raises:
         FileExistsError: If ``out`` holds a run and ``resume`` is not set.
         ValueError: If ``out`` holds a run with other options, or one whose checkpoints are damaged.
+        DivergenceError: If the run diverges, or did; the folder holds how.
     """
     folder = RunFolder(out)
     checkpoint = folder.open(config, resume=resume)
     results = folder.results()
     if results is not None:
         return results
+    refuse_diverged(folder)
     if checkpoint is not None:
         _check_resumable(folder)
     data = load_task(config, progress=report is None)
@@ -68,20 +65,9 @@ def train(
         folder.write_data(dataclasses.asdict(provenance_of(data)))
     else:
         folder.note_versions()
-    with _quiet(), _progress(config.steps, report) as progress:
-        trainer = _trainer(config, folder, [StepReport(progress)], curves=report is None)
-        path = None if checkpoint is None else str(checkpoint)
-        try:
-            with tf32(allowed=True) if config.precision == "tf32" else nullcontext():
-                trainer.fit(module, datamodule, ckpt_path=path, weights_only=True)
-        except SystemExit as error:  # which Lightning makes of an interruption
-            raise KeyboardInterrupt from error
-    model, _ = restore(folder.best, task=data)
-    errors = graph_errors(model, data)
-    folder.write_errors(errors, graph_origins(data))
-    results = evaluate_model(model, data, num_graphs=config.error_graphs, errors=errors)
-    folder.write_results(results)
-    return results
+    with recorded_divergence(folder, module):
+        fit(module, datamodule, folder, checkpoint, report)
+        return _evaluate_best(folder, config, data)
 
 
 def evaluate(
@@ -180,51 +166,22 @@ def _load_weights(model: nn.Module, weights: dict[str, Tensor], path: Path) -> N
     model.load_state_dict(weights)
 
 
+def _evaluate_best(folder: RunFolder, config: TrainConfig, data: TaskData) -> dict[str, Any]:
+    if folder.lowest_validation_loss() == math.inf:
+        raise NonFiniteError("the validation loss was never finite.")
+    model, _ = restore(folder.best, task=data)
+    errors = graph_errors(model, data)
+    for split, values in errors.items():
+        if not values.isfinite().all():
+            raise NonFiniteError(f"errors of graphs of split {split!r} are not finite.")
+    folder.write_errors(errors, graph_origins(data))
+    results = evaluate_model(model, data, num_graphs=config.error_graphs, errors=errors)
+    folder.write_results(results)
+    return results
+
+
 def _check_resumable(folder: RunFolder) -> None:
     """Refuses a damaged last checkpoint, and one without the best before it, by name."""
     load_checkpoint(folder.last)
     if not folder.best.is_file():
         raise ValueError(f"{folder.best} must be there to go on from {folder.last}; it is missing.")
-
-
-def _trainer(
-    config: TrainConfig, folder: RunFolder, callbacks: list[Callback], *, curves: bool
-) -> lightning.Trainer:
-    checkpoints = Checkpoints(folder, config.patience)
-    return lightning.Trainer(
-        accelerator="auto",
-        devices=1,
-        max_epochs=config.steps // config.val_every,
-        gradient_clip_val=config.clip,
-        callbacks=[*callbacks, MetricsTable(folder), checkpoints],
-        logger=TensorBoardLogger(folder.path, name="", version="tensorboard") if curves else False,
-        default_root_dir=folder.path,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        reload_dataloaders_every_n_epochs=1,
-        num_sanity_val_steps=0,
-    )
-
-
-@contextmanager
-def _progress(steps: int, report: Report | None) -> Iterator[Report]:
-    """The report itself, or a bar over the steps of the whole run."""
-    if report is not None:
-        yield report
-        return
-    with tqdm(total=steps, desc="training", unit="step", dynamic_ncols=True) as bar:
-        yield lambda step: bar.update(step - bar.n)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Drops Lightning's advice on loaders and devices, which does not apply here."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"lightning\..*")
-            yield
-    finally:
-        logger.setLevel(level)

@@ -21,14 +21,18 @@ _LOGGER = logging.getLogger(__name__)
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Lets one process at a time prepare a file; the others wait for it.
+def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Lets one process at a time prepare a file or a folder; the others wait for it.
 
     The lock is the operating system's, which releases it when its holder dies. Its empty file
     ``.NAME.lock`` stays, for removing it could let two processes in.
 
     Args:
         path: The file; its folder is made if need be.
+        wait: Whether to wait for another process that prepares it.
+
+    Raises:
+        BlockingIOError: If another process prepares it and ``wait`` is not set.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -39,8 +43,10 @@ def locked(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path.with_name(f".{path.name}.lock"))
     try:
-        held = lock.acquire(timeout=PATIENCE)
+        held = lock.acquire(timeout=PATIENCE if wait else 0)
     except Timeout:
+        if not wait:
+            raise BlockingIOError(f"Another process prepares {path}.") from None
         _LOGGER.warning("Waiting for the process that prepares %s.", path)
         held = lock.acquire()
     with held:

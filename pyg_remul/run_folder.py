@@ -16,11 +16,15 @@ from torch import Tensor
 
 from pyg_remul._version import __version__
 from pyg_remul.config import NEUTRAL, TrainConfig
-from pyg_remul.files import write_text
+from pyg_remul.files import remove_leftovers, write_text
 from pyg_remul.tables import csv_table
 
 __all__ = ["RunFolder"]
 
+_FILES = (
+    *("config.json", "versions.json", "data.json", "metrics.csv"),
+    *("errors.csv", "results.json", "divergence.json"),
+)
 _PACKAGES = ("torch", "torch-geometric", "e3nn", "numpy", "lightning", "torchmetrics")
 
 
@@ -38,6 +42,7 @@ class RunFolder:
     ``errors.csv``                the squared error of each test graph at the best checkpoint, with
                                   its trial and frame where it has them
     ``results.json``              once finished: errors on the test splits
+    ``divergence.json``           instead, if the run diverged: after how many steps, and how
     ``tensorboard/``              the same curves for TensorBoard
     ============================= ==============================================================
 
@@ -99,6 +104,11 @@ class RunFolder:
         if any(began.get(name) != version for name, version in now.items()):
             self._write("versions.json", {**began, "resumed_with": now})
 
+    def remove_leftovers(self) -> None:
+        """Removes what processes that were killed had begun to write; only for its only user."""
+        for path in (self.best, self.last, *map(self.path.joinpath, _FILES)):
+            remove_leftovers(path)
+
     def config(self) -> TrainConfig | None:
         """The options of the run, ``None`` if there is no run."""
         options = self._read("config.json")
@@ -120,6 +130,20 @@ class RunFolder:
         """Marks the run as finished."""
         self._write("results.json", results)
 
+    def divergence(self) -> str | None:
+        """How the run diverged, ``None`` if it has not."""
+        found = self._read("divergence.json")
+        return None if found is None else f"after {found['step']} steps, {found['reason']}"
+
+    def write_divergence(self, step: int, reason: str) -> None:
+        """Marks the run as diverged.
+
+        Args:
+            step: The number of steps done.
+            reason: How it showed.
+        """
+        self._write("divergence.json", {"step": step, "reason": reason})
+
     def write_metrics(self, rows: Sequence[Mapping[str, float]]) -> None:
         """Replaces the table of metrics."""
         write_text(self.path / "metrics.csv", csv_table(rows))
@@ -132,7 +156,9 @@ class RunFolder:
         ]
 
     def lowest_validation_loss(self) -> float:
-        """The validation loss of the best checkpoint, infinite if there is none that is finite."""
+        """The validation loss of the best checkpoint, infinite if none is or the run diverged."""
+        if self.divergence() is not None:
+            return math.inf
         losses = [row.get("val/loss", math.inf) for row in self.metrics()]
         return min((loss for loss in losses if math.isfinite(loss)), default=math.inf)
 

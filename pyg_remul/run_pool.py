@@ -6,24 +6,40 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass
 from multiprocessing.queues import Queue
 from pathlib import Path
 from queue import Empty
 from typing import Any, TypeAlias
 
 import torch
-from tqdm import tqdm
 
 from pyg_remul.config import TrainConfig
+from pyg_remul.divergence import DivergenceError
 from pyg_remul.experiment import train
+from pyg_remul.files import locked
+from pyg_remul.run_costs import RunCosts
+from pyg_remul.run_folder import RunFolder
+from pyg_remul.run_progress import RunProgress
 
-__all__ = ["available_cores", "train_all"]
+__all__ = ["Plan", "available_cores", "train_all", "train_by_plan"]
 
 _REPORT_EVERY = 25
 _Results: TypeAlias = dict[str, Any]
+_Ending: TypeAlias = _Results | DivergenceError
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is left to train."""
+
+    ready: Mapping[Path, TrainConfig]
+    """Runs that can begin, by their folders, the first ones first."""
+    later: Sequence[TrainConfig] = ()
+    """About what will follow when these have finished."""
 
 
 def available_cores() -> int:
@@ -34,7 +50,7 @@ def available_cores() -> int:
 
 
 def train_all(runs: Mapping[Path, TrainConfig], workers: int) -> dict[Path, _Results]:
-    """Trains all runs in a pool of processes, with a bar over the steps of all of them.
+    """Trains all runs in a pool of processes, with a bar over all of them.
 
     Interrupted and called again, it goes on where it was. An interruption, or the error of one
     run, ends all processes at once.
@@ -47,18 +63,112 @@ def train_all(runs: Mapping[Path, TrainConfig], workers: int) -> dict[Path, _Res
         The results of each run by its folder, as :func:`~pyg_remul.experiment.train` gives them.
 
     Raises:
+        DivergenceError: If runs diverged, after the others have finished.
         ValueError: If a folder holds a run with other options.
     """
+    done: dict[Path, _Ending] = {}
+
+    def plan() -> Plan:
+        return Plan({folder: runs[folder] for folder in runs if folder not in done})
+
+    train_by_plan(plan, workers, finish=done.__setitem__)
+    for result in done.values():
+        if isinstance(result, DivergenceError):
+            raise result
+    return {folder: done[folder] for folder in runs}  # type: ignore[misc]
+
+
+def train_by_plan(
+    plan: Callable[[], Plan],
+    workers: int,
+    costs: RunCosts | None = None,
+    finish: Callable[[Path, _Ending], object] | None = None,
+) -> None:
+    """Trains runs of which some depend on the results of others, until none is left.
+
+    Several processes may do so in the same folders: a run that another one trains is put off, and
+    waited for at the end.
+
+    Args:
+        plan: Says what is left; called after every run that has finished.
+        workers: Runs at a time.
+        costs: Where the time of steps is noted.
+        finish: Called with the folder of each run and its results, or how it diverged.
+
+    Raises:
+        ValueError: If a folder holds a run with other options.
+    """
+    current = plan()
+    if not current.ready:
+        return
+    with _processes(workers) as (pool, reports), closing(RunProgress(costs or RunCosts())) as bar:
+        crew = _Crew(pool, workers)
+        while current.ready or crew.running:
+            crew.begin(current.ready)
+            waiting = [options for folder, options in current.ready.items() if folder not in crew]
+            bar.show(crew.running, [*waiting, *current.later])
+            with suppress(Empty):
+                folder, step = reports.get(timeout=0.2)
+                if folder in crew:  # not a report that its end has overtaken
+                    bar.note(folder, crew.running[folder], step)
+            for folder, options, ending in crew.ended():
+                bar.finish(folder, options)
+                if finish is not None:
+                    finish(folder, ending)
+                current = plan()
+        bar.show({}, [])
+
+
+class _Crew:
+    """The runs under way.
+
+    Args:
+        pool: The processes.
+        workers: Runs at a time.
+    """
+
+    def __init__(self, pool: ProcessPoolExecutor, workers: int) -> None:
+        self.pool, self.workers = pool, workers
+        self.running: dict[Path, TrainConfig] = {}
+        self._futures: dict[Path, Future[_Ending | None]] = {}
+        self._put_off: set[Path] = set()
+
+    def __contains__(self, folder: Path) -> bool:
+        return folder in self.running
+
+    def begin(self, ready: Mapping[Path, TrainConfig]) -> None:
+        """Gives the first runs to free workers; those that other processes train come last."""
+        waiting = sorted((folder for folder in ready if folder not in self), key=self._late)
+        for folder in waiting[: self.workers - len(self.running)]:
+            self.running[folder] = ready[folder]
+            with _ignored_interrupts():  # which a worker inherits, for the time of its imports
+                self._futures[folder] = self.pool.submit(
+                    _train, ready[folder], folder, self._late(folder)
+                )
+
+    def ended(self) -> Iterator[tuple[Path, TrainConfig, _Ending]]:
+        """Gives the runs that have ended; raises what a run raised."""
+        for folder in [folder for folder, future in self._futures.items() if future.done()]:
+            options, ending = self.running.pop(folder), self._futures.pop(folder).result()
+            if ending is None:
+                self._put_off.add(folder)
+            else:
+                yield folder, options, ending
+
+    def _late(self, folder: Path) -> bool:
+        return folder in self._put_off
+
+
+@contextmanager
+def _processes(workers: int) -> Iterator[tuple[ProcessPoolExecutor, Queue[tuple[Path, int]]]]:
+    """A pool of processes and the queue of their reports; an error ends them at once."""
     context = multiprocessing.get_context("spawn")
-    steps: Queue[tuple[Path, int]] = context.Queue()
+    reports: Queue[tuple[Path, int]] = context.Queue()
     threads = max(1, available_cores() // workers)
-    pool = ProcessPoolExecutor(workers, context, _set_up, (steps, threads))
+    pool = ProcessPoolExecutor(workers, context, _set_up, (reports, threads))
     others = multiprocessing.active_children()
     try:
-        with _ignored_interrupts():  # which the workers inherit, for the time of their imports
-            futures = {folder: pool.submit(_train, runs[folder], folder) for folder in runs}
-        _watch(list(futures.values()), steps, sum(options.steps for options in runs.values()))
-        return {folder: future.result() for folder, future in futures.items()}
+        yield pool, reports
     except BaseException:
         for worker in multiprocessing.active_children():
             if worker not in others:
@@ -81,40 +191,47 @@ def _ignored_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGINT, handler)
 
 
-def _watch(futures: Sequence[Future[_Results]], steps: Queue[tuple[Path, int]], total: int) -> None:
-    done: dict[Path, int] = {}
-    with tqdm(total=total, desc=f"{len(futures)} runs", unit="step", dynamic_ncols=True) as bar:
-        while True:
-            finished = [future for future in futures if future.done()]
-            for future in finished:
-                future.result()  # raises what a run raised, at once
-            try:
-                run, step = steps.get(timeout=0.2)
-            except Empty:
-                if len(finished) == len(futures):
-                    bar.update(total - bar.n)
-                    return
-                continue
-            bar.update(step - done.get(run, 0))
-            done[run] = step
+_reports: Queue[tuple[Path, int]]
 
 
-_steps: Queue[tuple[Path, int]]
-
-
-def _set_up(steps: Queue[tuple[Path, int]], threads: int) -> None:
+def _set_up(reports: Queue[tuple[Path, int]], threads: int) -> None:
     """Prepares a worker process."""
-    global _steps  # a queue reaches a worker by its initialiser only
-    _steps = steps
+    global _reports  # a queue reaches a worker by its initialiser only
+    _reports = reports
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the workers
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
 
 
-def _train(options: TrainConfig, folder: Path) -> _Results:
-    def report(step: int) -> None:
-        if step % _REPORT_EVERY == 0:
-            _steps.put((folder, step))
+def _end_with_parent() -> None:
+    """Ends this process as soon as its parent has ended, however that came."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
-    results = train(options, folder, resume=True, report=report)
-    _steps.put((folder, options.steps))
-    return results
+
+def _train(options: TrainConfig, folder: Path, wait: bool) -> _Ending | None:
+    """Trains a run, unless another process does so already and is not to be waited for."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder, wait=wait))
+        except BlockingIOError:
+            return None
+        RunFolder(folder).remove_leftovers()
+        try:
+            return train(options, folder, resume=True, report=_Reporter(folder))
+        except DivergenceError as error:
+            return error
+
+
+class _Reporter:
+    """Tells the parent where a run begins, and now and then how far it is."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.begun = folder, False
+
+    def __call__(self, step: int) -> None:
+        if not self.begun or step % _REPORT_EVERY == 0:
+            _reports.put((self.folder, step))
+        self.begun = True

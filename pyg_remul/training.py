@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import lightning
@@ -86,7 +87,7 @@ class RemulModule(lightning.LightningModule):
         super().__init__()
         self.config, self.model, self.reps = config, model, reps
         self.criterion = build_criterion(config, model, reps)
-        self.val_loss = MeanMetric()
+        self.val_loss = MeanMetric(nan_strategy=math.inf)  # by default NaN is left out
         self.register_buffer("_sums", torch.zeros(len(_TERMS)), persistent=False)
         self.save_hyperparameters({"config": config.to_dict()})
         if config.compile:

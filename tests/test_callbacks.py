@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
 from pyg_remul.callbacks import Checkpoints, MetricsTable, StepReport
 from pyg_remul.run_folder import RunFolder
@@ -23,6 +24,7 @@ class Trainer:
         self.should_stop = False
         self.callback_metrics = {}
         self.disk_is_full = False
+        self.module = nn.Linear(2, 2)
 
     def save_checkpoint(self, path):
         torch.save({"step": self.global_step}, path)
@@ -35,7 +37,7 @@ class Trainer:
             self.global_step += 4
             self.callback_metrics = {"val/loss": torch.tensor(loss)}
             callback.on_validation_end(self, None)
-            callback.on_train_epoch_end(self, None)
+            callback.on_train_epoch_end(self, self.module)
 
 
 @pytest.fixture

@@ -1,0 +1,84 @@
+"""Training runs that diverge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import lightning
+import torch
+from torch import nn
+
+from pyg_remul.checks import NonFiniteError
+from pyg_remul.run_folder import RunFolder
+
+__all__ = ["DivergenceError", "check_weights", "recorded_divergence", "refuse_diverged"]
+
+
+class DivergenceError(RuntimeError):
+    """A run whose weights, loss or predictions are no longer finite.
+
+    Args:
+        path: The folder of the run.
+        reason: When and how it showed.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path, self.reason = path, reason
+
+    def __str__(self) -> str:
+        return f"The run in {self.path} diverged: {self.reason}"
+
+
+def check_weights(model: nn.Module) -> None:
+    """Refuses weights that are not finite: they never recover. Waits for the device.
+
+    Args:
+        model: The model.
+
+    Raises:
+        NonFiniteError: If there are such.
+    """
+    if not _has_finite_weights(model):
+        raise NonFiniteError("the weights are not finite.")
+
+
+def refuse_diverged(folder: RunFolder) -> None:
+    """Refuses a run that diverged, for it would do so again.
+
+    Args:
+        folder: The folder of the run.
+
+    Raises:
+        DivergenceError: If it did.
+    """
+    reason = folder.divergence()
+    if reason is not None:
+        raise DivergenceError(folder.path, reason)
+
+
+@contextmanager
+def recorded_divergence(folder: RunFolder, module: lightning.LightningModule) -> Iterator[None]:
+    """Notes in a run's folder that it diverged, if that is why what is done inside fails.
+
+    Args:
+        folder: The folder of the run.
+        module: What is trained, of whose weights other refusals may be a consequence.
+
+    Raises:
+        DivergenceError: Instead of what was raised inside.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if not isinstance(error, NonFiniteError) and _has_finite_weights(module):
+            raise
+        folder.write_divergence(module.global_step, str(error))
+        refuse_diverged(folder)
+
+
+def _has_finite_weights(model: nn.Module) -> bool:
+    finite = [weight.isfinite().all() for weight in model.parameters()]
+    return not finite or bool(torch.stack(finite).all())

@@ -1,0 +1,44 @@
+"""The command ``pyg-remul reproduce``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import tyro
+
+from pyg_remul.reproduction.settings import Reproduction, TargetName
+from pyg_remul.reproduction.targets import TARGETS
+
+__all__ = ["reproduce_command"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Options(Reproduction):
+    """Options of a reproduction."""
+
+    def __post_init__(self) -> None:
+        """Leaves the checks to the settings themselves, whose messages tyro would frame."""
+
+
+def reproduce_command(
+    target: tyro.conf.Positional[TargetName | Literal["all"]],
+    settings: tyro.conf.OmitArgPrefixes[_Options] = _Options(),
+) -> None:
+    """Reproduce a table or a figure of the paper: its runs, its tables and its pictures.
+
+    The same command goes on where it was interrupted. Targets share their runs.
+
+    Args:
+        target: The table or figure. table1-run, table1-walk, table1-mlp: motion capture. table2:
+            molecules. fig-nbody, fig-mocap, fig-md17: errors against the weight of the equivariance
+            loss. fig-complexity: time and memory. fig-loss-surface: convexity. fig-samples: number
+            of rotations. fig-molecules: drawings.
+        settings: How.
+    """
+    options = Reproduction(**vars(settings))
+    names = list(TARGETS) if target == "all" else [target]
+    for name in names:
+        folder = options.folder(name)
+        TARGETS[name](options, folder)
+        print(f"\nwritten to {folder}: {', '.join(sorted(p.name for p in folder.iterdir()))}")  # noqa: T201

@@ -1,0 +1,81 @@
+"""What each table and figure of the paper is made of."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from pyg_remul.reproduction.beta_figure import plot_beta
+from pyg_remul.reproduction.catalogue import (
+    md17_study,
+    motion_study,
+    nbody_study,
+    perceptron_study,
+)
+from pyg_remul.reproduction.engine import carry_out
+from pyg_remul.reproduction.outcomes import Outcome
+from pyg_remul.reproduction.results_table import write_tables
+from pyg_remul.reproduction.settings import Reproduction, TargetName
+from pyg_remul.reproduction.study import Study
+
+__all__ = ["TARGETS", "Target"]
+
+Target: TypeAlias = Callable[[Reproduction, Path], None]
+"""Takes the options and the folder of its results."""
+
+_Figures: TypeAlias = Callable[[Sequence[Outcome], Path], object]
+
+
+def _from_study(study: Callable[[Reproduction], Study], figures: _Figures | None = None) -> Target:
+    """A target whose tables, and figures, show the outcomes of a study."""
+
+    def run(settings: Reproduction, folder: Path) -> None:
+        outcomes = _outcomes(study(settings), settings)
+        print(write_tables(outcomes, folder))  # noqa: T201
+        if figures is not None:
+            figures(outcomes, folder)
+
+    return run
+
+
+def _outcomes(study: Study, settings: Reproduction) -> list[Outcome]:
+    if settings.compile:
+        study = dataclasses.replace(study, options={**study.options, "compile": True})
+    return carry_out(study, settings.runs, settings.data, settings.workers)
+
+
+def _beta_figures(outcomes: Sequence[Outcome], folder: Path) -> None:
+    plot_beta(outcomes, folder / "figure", "E")
+    plot_beta(outcomes, folder / "figure-E-prime", "E_prime")
+
+
+def _motion(*motions: str) -> Callable[[Reproduction], Study]:
+    return lambda settings: motion_study(motions, settings.scale, settings.seeds)
+
+
+def _perceptrons(settings: Reproduction) -> Study:
+    return perceptron_study(scale=settings.scale, seeds=settings.seeds)
+
+
+def _molecules(settings: Reproduction) -> Study:
+    return md17_study(
+        settings.molecules, settings.delta, settings.source, settings.scale, settings.seeds
+    )
+
+
+def _nbody(settings: Reproduction) -> Study:
+    return nbody_study(settings.scale, settings.seeds)
+
+
+TARGETS: dict[TargetName, Target] = {
+    "table1-run": _from_study(_motion("run")),
+    "table1-walk": _from_study(_motion("walk")),
+    "table1-mlp": _from_study(_perceptrons),
+    "table2": _from_study(_molecules),
+    "fig-nbody": _from_study(_nbody, _beta_figures),
+    "fig-mocap": _from_study(_motion("walk", "run"), _beta_figures),
+    "fig-md17": _from_study(_molecules, _beta_figures),
+}
+"""The tables and figures by name."""

@@ -38,6 +38,23 @@ PASSES = ("forward", "backward", "inference")
 
 def main(settings: Settings) -> None:
     """Measures what is missing, then writes table and figure."""
+    rows = measure_missing(settings)
+    table = format_table(rows)
+    print(table)
+    write_text(settings.out / "complexity.md", f"{rows[0].setting}\n\n{table}\n")
+    plot_complexity(rows, settings.out / "complexity")
+    print(f"\nwritten to {settings.out}")
+
+
+def measure_missing(settings: Settings) -> list[Row]:
+    """Measures what ``complexity.jsonl`` in the folder of the settings lacks.
+
+    Args:
+        settings: How to measure, and the folder.
+
+    Returns:
+        All rows of this setting, of this run and of earlier ones.
+    """
     report = Report("complexity", settings)
     rows = in_setting(read_rows(report.path), report.setting)
     batches = [2**power for power in range(settings.max_batch_size.bit_length())]
@@ -50,11 +67,7 @@ def main(settings: Settings) -> None:
             measured = measure_apart(blank, settings)
             append_rows(report.path, measured)
             rows += measured
-    table = format_table(rows)
-    print(table)
-    write_text(report.path.with_suffix(".md"), f"{report.setting}\n\n{table}\n")
-    plot_complexity(rows, report.path.with_suffix(".png"))
-    print(f"\nwritten to {settings.out}")
+    return rows
 
 
 def in_setting(rows: Sequence[Row], setting: Setting) -> list[Row]:

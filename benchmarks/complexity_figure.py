@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from pyg_remul.benchmarks.results import Row
-from pyg_remul.figures import BLUE, ORANGE, furnish, save_figure
+from pyg_remul.figures import BLUE, ORANGE, paper_style, save_figures
 
 __all__ = ["plot_complexity"]
 
@@ -21,46 +22,55 @@ _PANELS = {
 _STYLES = {"Transformer": (BLUE, "o", "-"), "GATr": (ORANGE, "s", "--")}
 
 
-def plot_complexity(rows: Sequence[Row], path: Path) -> None:
+def plot_complexity(rows: Sequence[Row], stem: Path) -> list[Path]:
     """Draws the median seconds of each pass, in bands from the first to the ninth decile.
 
     Args:
         rows: What was measured.
-        path: Where to save the picture; its ending gives the format.
+        stem: Where to save the figure, without an ending.
+
+    Returns:
+        The figure as PNG and as SVG.
     """
-    figure = Figure(figsize=(9.2, 3.4), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(1, len(_PANELS), sharey=True)
-    for panel, (name, title) in zip(axes, _PANELS.items(), strict=True):
-        for model, (colour, marker, line) in _STYLES.items():
-            timed = {
-                row.sizes["graphs"]: row.seconds
-                for row in rows
-                if row.case == model and row.phase == name and row.seconds is not None
-            }
-            median = [seconds.median for seconds in timed.values()]
-            low = [seconds.p10 for seconds in timed.values()]
-            high = [seconds.p90 for seconds in timed.values()]
-            panel.plot(
-                list(timed), median, color=colour, marker=marker, linestyle=line, label=model
-            )
-            panel.fill_between(list(timed), low, high, color=colour, alpha=0.2, linewidth=0)
-        panel.set_xscale("log", base=2)
-        panel.set(yscale="log", xlabel="batch size")
-        panel.set_title(title, pad=28)  # above the legend
-        furnish(panel, 2)
-    axes[0].set_ylabel("seconds")
-    for model, (colour, _, _) in _STYLES.items():
+    with paper_style():
+        figure = Figure(figsize=(7.0, 2.5), layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.subplots(1, len(_PANELS), sharey=True)
+        for panel, (phase, title) in zip(axes, _PANELS.items(), strict=True):
+            panel.set_xscale("log", base=2)
+            panel.set(yscale="log", xlabel="batch size", title=title)
+            panel.grid(color="#e8e8e8", linewidth=0.5)
+            panel.spines[["top", "right"]].set_visible(False)
+            for model in _STYLES:
+                _draw_curve(panel, rows, model, phase)
+        axes[0].set_ylabel("seconds")
         for row in rows:
-            if row.case == model and row.failure:
-                for panel in axes:
-                    panel.axvline(row.sizes["graphs"], color=colour, linestyle=":")
-                axes[-1].annotate(
-                    f"{model} {row.failure}",
-                    (row.sizes["graphs"], axes[-1].get_ylim()[0]),
-                    rotation=90,
-                    color=colour,
-                    ha="right",
-                    va="bottom",
-                )
-    save_figure(figure, path)
+            if row.failure:
+                _mark_failure(axes, row)
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
+        return save_figures(figure, stem)
+
+
+def _draw_curve(panel: Any, rows: Sequence[Row], model: str, phase: str) -> None:
+    colour, marker, line = _STYLES[model]
+    timed = {
+        row.sizes["graphs"]: row.seconds
+        for row in rows
+        if row.case == model and row.phase == phase and row.seconds is not None
+    }
+    median = [seconds.median for seconds in timed.values()]
+    low = [seconds.p10 for seconds in timed.values()]
+    high = [seconds.p90 for seconds in timed.values()]
+    panel.plot(list(timed), median, color=colour, marker=marker, linestyle=line, label=model)
+    panel.fill_between(list(timed), low, high, color=colour, alpha=0.2, linewidth=0)
+
+
+def _mark_failure(axes: Any, row: Row) -> None:
+    """Draws where a model failed, and says why below the highest curves."""
+    colour, size = _STYLES[row.case][0], row.sizes["graphs"]
+    for panel in axes:
+        panel.axvline(size, color=colour, linestyle=":")
+    place = {"rotation": 90, "ha": "right", "va": "bottom", "color": colour}
+    edge = axes[1].get_xaxis_transform()
+    axes[1].text(size, 0.03, f"{row.case} {row.failure}", transform=edge, **place)

@@ -9,15 +9,16 @@ __all__ = ["hop_graph"]
 
 
 def hop_graph(near: Tensor, hops: int = 2) -> tuple[Tensor, Tensor]:
-    """Connects neighbours and, with two hops, the neighbours of neighbours.
+    """Connects nodes that are at most so many bonds apart.
 
     Args:
         near: Whether two nodes are neighbours, shape ``[N, N]``, symmetric.
-        hops: 1 or 2.
+        hops: The largest number of bonds on the shortest path, positive; from ``N - 1`` on, all
+            pairs with a path between them.
 
     Returns:
-        ``edge_index`` ``[2, E]``, both directions, and the hops of each edge, ``[E, 1]`` in
-        float32; edges of one hop come first, and no pair has both.
+        ``edge_index`` ``[2, E]``, both directions, and the number of bonds of each edge, ``[E, 1]``
+        in float32; in its ascending order, and no pair has two edges.
 
     Example:
         >>> path = torch.tensor([[0, 1, 0], [1, 0, 1], [0, 1, 0]], dtype=torch.bool)
@@ -25,8 +26,12 @@ def hop_graph(near: Tensor, hops: int = 2) -> tuple[Tensor, Tensor]:
         >>> edge_index.tolist(), length.flatten().tolist()
         ([[0, 1, 1, 2, 0, 2], [1, 0, 2, 1, 2, 0]], [1.0, 1.0, 1.0, 1.0, 2.0, 2.0])
     """
-    one = near & ~torch.eye(len(near), dtype=torch.bool)
-    two = ((one.float() @ one.float()) > 0) & ~one & ~torch.eye(len(near), dtype=torch.bool)
-    indices = [one.nonzero().T, two.nonzero().T][:hops]
-    lengths = [torch.full((index.size(1), 1), float(hop)) for hop, index in enumerate(indices, 1)]
+    reached = torch.eye(len(near), dtype=torch.bool)
+    frontier, indices, lengths = reached, [], []
+    for hop in range(1, min(hops, len(near)) + 1):
+        frontier = (frontier.float() @ near.float() > 0) & ~reached
+        reached = reached | frontier
+        index = frontier.nonzero().T
+        indices.append(index)
+        lengths.append(torch.full((index.size(1), 1), float(hop)))
     return torch.cat(indices, dim=1), torch.cat(lengths)

@@ -40,15 +40,15 @@ def read_motion(path: Path, preset: Preset) -> tuple[Tensor, list[Tensor]]:
 
 
 def skeleton_graph(bones: Tensor, hops: int) -> tuple[Tensor, Tensor]:
-    """Connects joints that are one bone apart and, with two hops, those that are two apart.
+    """Connects joints that are at most so many bones apart.
 
     Args:
         bones: Pairs of joints that make up a tree, shape ``[N - 1, 2]``.
-        hops: 1 or 2.
+        hops: How many, positive.
 
     Returns:
         ``edge_index`` ``[2, E]``, both directions, and the hops of each edge, ``[E, 1]`` in
-        float32; edges of one hop come first.
+        float32; edges of fewer hops come first.
     """
     near = torch.zeros(len(bones) + 1, len(bones) + 1, dtype=torch.bool)
     near[bones[:, 0], bones[:, 1]] = near[bones[:, 1], bones[:, 0]] = True

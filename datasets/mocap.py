@@ -65,8 +65,8 @@ class MoCap(TensorDataset):
     A graph holds ``pos``, ``vel`` and ``y`` ``[31, 3]``, ``edge_index`` ``[2, E]``, ``edge_attr``
     ``[E, 1]`` with the hops of each edge, and ``trial`` and ``frame`` ``[1]``: the index of the
     trial in the published file, or its number at CMU, and that of the frame in the trial, from 0.
-    There are 60 edges of one hop and 70 of two. Centred graphs also hold ``center_of_mass``
-    ``[1, 3]``, which added to ``y`` puts it back.
+    There are 60 edges of one hop and 70 of two; all pairs are 930. Centred graphs also hold
+    ``center_of_mass`` ``[1, 3]``, which added to ``y`` puts it back.
 
     Args:
         root: Folder that holds ``raw/`` with the recordings, and ``processed/``.
@@ -82,7 +82,8 @@ class MoCap(TensorDataset):
         delta: Frames :math:`\Delta` from input to target.
         center: Move the mean of the joints' input positions to the origin, and ``y`` by the same
             shift.
-        hops: 1 to connect joints that share a bone, 2 to connect those two bones apart as well.
+        hops: How many bones joints with an edge are apart at most: 1 connects those that share a
+            bone, 30 all.
         units: ``"asf"`` or ``"m"``.
         max_samples: Upper bound on the graphs, of which each trial gives an equal share, rounded
             down; ``None`` takes the table's.
@@ -134,8 +135,7 @@ class MoCap(TensorDataset):
     ) -> None:
         check_choice("motion", motion, MOTIONS)
         check_choice("split", split, SPLITS)
-        check_integers(delta=delta)
-        check_choice("hops", hops, (1, 2))
+        check_integers(delta=delta, hops=hops)
         check_choice("units", units, ("asf", "m"))
         self.motion, self.split = motion, split
         self.delta, self.center, self.hops, self.units = delta, center, hops, units

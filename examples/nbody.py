@@ -4,17 +4,19 @@ Run: python examples/nbody.py --model transformer --method remul --beta 10
 """
 
 import argparse
+import copy
 
 import torch
 from torch import nn
 from torch.nn.functional import mse_loss
 from torch_geometric import seed_everything
+from torch_geometric.data import Batch
 from torch_geometric.loader import DataLoader
 from tqdm import trange
 
 from pyg_remul import SO3, ConstantWeighting, GradNorm, RemulLoss, equivariance_error
 from pyg_remul.datasets import NBody
-from pyg_remul.models import EGNN, GNN, GraphTransformer
+from pyg_remul.models import EGNN, GNN, GATr, GraphTransformer, SE3Transformer
 
 INPUTS = ("mass", "pos", "vel")
 
@@ -24,6 +26,10 @@ def build_model(name: str) -> nn.Module:
         return GNN(7, edge_dim=0, inputs=INPUTS)
     if name == "egnn":
         return EGNN(2, edge_dim=0, inputs=("mass",))
+    if name == "se3":
+        return SE3Transformer(num_layers=2, num_degrees=3)
+    if name == "gatr":
+        return GATr(8, num_layers=4, hidden_scalars=32, heads=4, penalty=0.0)
     return GraphTransformer(7, hidden_channels=64, num_layers=4, heads=4, inputs=INPUTS)
 
 
@@ -36,21 +42,23 @@ def build_criterion(args: argparse.Namespace, model: nn.Module) -> RemulLoss:
 
 
 @torch.no_grad()
-def test_error(model: nn.Module, loader: DataLoader) -> float:
+def test_error(model: nn.Module, batches: list[Batch]) -> float:
     model.eval()
-    losses = [mse_loss(model(batch), batch.y) for batch in loader]
-    return float(torch.stack(losses).mean())
+    loss = float(torch.stack([mse_loss(model(batch), batch.y) for batch in batches]).mean())
+    model.train()
+    return loss
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", choices=("transformer", "gnn", "egnn"), default="transformer")
+    models = ("transformer", "gnn", "egnn", "se3", "gatr")
+    parser.add_argument("--model", choices=models, default="transformer")
     methods = ("plain", "augmentation", "remul", "gradnorm")
     parser.add_argument("--method", choices=methods, default="remul")
     parser.add_argument("--beta", type=float, default=10.0, help="weight of the equivariance loss")
     parser.add_argument("--degrees", type=float, help="bound of the rotations; all by default")
     parser.add_argument("--epochs", type=int, default=400)
-    parser.add_argument("--num-test", type=int, default=1000)
+    parser.add_argument("--num-test", type=int, default=1000, help="and of validation systems")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--root", default="data/nbody")
     args = parser.parse_args(argv)
@@ -58,17 +66,18 @@ def main(argv: list[str] | None = None) -> None:
     seed_everything(args.seed)
 
     train = DataLoader(NBody(args.root, "train"), batch_size=50, shuffle=True)
-    tests = {
-        name: DataLoader(NBody(args.root, split, num_samples=args.num_test), batch_size=500)
-        for name, split in (("in distribution", "test"), ("out of distribution", "ood"))
-    }
+    val, test, ood = (
+        list(DataLoader(NBody(args.root, split, num_samples=args.num_test), batch_size=500))
+        for split in ("val", "test", "ood")
+    )
     model = build_model(args.model)
     criterion = build_criterion(args, model)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, args.epochs)
 
+    best, state = float("inf"), copy.deepcopy(model.state_dict())
     progress = trange(args.epochs, desc=args.method)
-    for _ in progress:
+    for epoch in progress:
         for batch in train:
             if args.method == "plain":
                 loss = criterion.supervise(model, batch)  # without a pass of turned graphs
@@ -78,12 +87,15 @@ def main(argv: list[str] | None = None) -> None:
             loss.backward()
             optimizer.step()
         schedule.step()
-        progress.set_postfix(loss=f"{loss.item():.4f}", beta=f"{criterion.weighting.beta:.2f}")
+        due = epoch % 10 == 9 or epoch + 1 == args.epochs
+        if due and (error := test_error(model, val)) < best:
+            best, state = error, copy.deepcopy(model.state_dict())
+        progress.set_postfix(val=f"{best:.5f}", beta=f"{criterion.weighting.beta:.2f}")
 
-    for name, loader in tests.items():
-        print(f"MSE {name}: {test_error(model, loader):.5f}")
-    loader = tests["in distribution"]
-    errors = equivariance_error(model, loader, SO3(), reps=NBody.reps, max_graphs=100)
+    model.load_state_dict(state)
+    for name, batches in (("in distribution", test), ("out of distribution", ood)):
+        print(f"MSE {name}: {test_error(model, batches):.5f}")
+    errors = equivariance_error(model, test, SO3(), reps=NBody.reps, max_graphs=100)
     print(f"E {errors['E']:.4f}, E' {errors['E_prime']:.4f}")
 
 

@@ -2,6 +2,7 @@
 
 from pyg_remul._version import __version__
 from pyg_remul.element import GroupElement
+from pyg_remul.element_pool import ElementPool
 from pyg_remul.groups import E2, E3, O2, O3, SE2, SE3, SO2, SO3
 from pyg_remul.loss import RemulLoss, RemulOutput
 from pyg_remul.metrics import EquivarianceError, equivariance_error
@@ -19,6 +20,7 @@ __all__ = [
     "SO2",
     "SO3",
     "ConstantWeighting",
+    "ElementPool",
     "EquivarianceError",
     "GradNorm",
     "GroupElement",

@@ -85,7 +85,8 @@ class TrainConfig:
     num_samples: int = 1
     """Turned copies of each graph in a step."""
     rotation_pool: int | None = None
-    """Draw rotations from so many only, fixed by the seed; from the whole range by default."""
+    """Draw the rotations of training from so many only, which the seed fixes; from all in the range
+    by default."""
     hidden_channels: int = 64
     """Width of the model."""
     num_layers: int = 4

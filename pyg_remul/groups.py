@@ -17,7 +17,7 @@ from pyg_remul.rotations import (
     signed_angle,
     unit_axis,
 )
-from pyg_remul.sampling import Degrees, Group, check_degrees
+from pyg_remul.sampling import ContinuousGroup, Degrees, Group, check_degrees
 from pyg_remul.transfer import send
 
 __all__ = ["E2", "E3", "O2", "O3", "SE2", "SE3", "SO2", "SO3", "Group"]
@@ -25,7 +25,7 @@ __all__ = ["E2", "E3", "O2", "O3", "SE2", "SE3", "SO2", "SO3", "Group"]
 _AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
 
 
-class _SpaceGroup(Group):
+class _SpaceGroup(ContinuousGroup):
     """Rotations of space, with options for reflections and translations."""
 
     dim = 3
@@ -74,7 +74,7 @@ class _TranslatingSpaceGroup(_SpaceGroup):
         self.translation = float(translation)
 
 
-class _PlaneGroup(Group):
+class _PlaneGroup(ContinuousGroup):
     """Rotations of the plane, with options for reflections and translations."""
 
     dim = 2
@@ -178,7 +178,7 @@ class E3(_TranslatingSpaceGroup):
 
 
 @final
-class SO2(Group):
+class SO2(ContinuousGroup):
     """Rotations of the plane, or of space about a fixed axis.
 
     Args:

@@ -26,7 +26,10 @@ _PAPER_MODELS: dict[str, Sizes] = {
     "per": {"hidden_channels": 532, "num_layers": 3},
 }
 
-_MOCAP_MODELS = _PAPER_MODELS | {"gatr": _GATR | {"num_layers": 12}}
+_MOCAP_MODELS = _PAPER_MODELS | {
+    "gatr": _GATR | {"num_layers": 12},
+    "se3": _PAPER_MODELS["se3"] | {"hops": 30},  # all pairs of joints
+}
 
 _MODELS: dict[str, dict[str, Sizes]] = {
     "small": {

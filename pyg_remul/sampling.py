@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from torch import Tensor
 from pyg_remul.checks import check_integers
 from pyg_remul.element import GroupElement
 
-__all__ = ["Degrees", "Group", "check_degrees", "check_group"]
+__all__ = ["ContinuousGroup", "Degrees", "Group", "check_degrees", "check_group"]
 
 Degrees: TypeAlias = float | tuple[float, float]
 """The largest magnitude of an angle, or its range."""
@@ -26,19 +26,22 @@ class Group(ABC):
     smaller one.
     """
 
-    dim: ClassVar[int]
-    reflects: ClassVar[bool] = False
-    translates: ClassVar[bool] = False
-    translation: float = 0.0
+    dim: int
+    reflects: bool = False
+    translates: bool = False
 
     @property
     @abstractmethod
-    def _num_angles(self) -> int:
-        """Uniform numbers that a rotation takes."""
+    def _num_uniforms(self) -> int:
+        """Uniform numbers that an element takes."""
 
     @abstractmethod
-    def _rotation(self, uniforms: Tensor) -> Tensor:
-        """Maps uniform numbers ``[num, k]`` to rotations ``[num, d, d]``."""
+    def _from_uniforms(self, uniforms: Tensor) -> GroupElement:
+        """Maps uniform numbers ``[num, k]`` to elements."""
+
+    @abstractmethod
+    def _options(self) -> dict[str, object]:
+        """What the constructor was given, without defaults."""
 
     def sample(
         self,
@@ -70,10 +73,39 @@ class Group(ABC):
         """
         check_integers("not negative", num=num)
         source = device if generator is None else generator.device
-        columns = self._num_angles + self.reflects + self.dim * self.translates
+        columns = self._num_uniforms
         uniforms = torch.rand(num, columns, generator=generator, dtype=torch.float64, device=source)
         element = self._from_uniforms(uniforms)
         return element.to(dtype=dtype or torch.get_default_dtype(), device=device)
+
+    def __repr__(self) -> str:
+        options = ", ".join(f"{name}={value!r}" for name, value in self._options().items())
+        return f"{type(self).__name__}({options})"
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and repr(self) == repr(other)
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
+
+
+class ContinuousGroup(Group):
+    """A group whose rotations are functions of angles."""
+
+    translation: float = 0.0
+
+    @property
+    @abstractmethod
+    def _num_angles(self) -> int:
+        """Uniform numbers that a rotation takes."""
+
+    @abstractmethod
+    def _rotation(self, uniforms: Tensor) -> Tensor:
+        """Maps uniform numbers ``[num, k]`` to rotations ``[num, d, d]``."""
+
+    @property
+    def _num_uniforms(self) -> int:
+        return self._num_angles + self.reflects + self.dim * self.translates
 
     def _from_uniforms(self, uniforms: Tensor) -> GroupElement:
         angles, rest = uniforms.tensor_split([self._num_angles], dim=-1)
@@ -86,18 +118,7 @@ class Group(ABC):
         normal = torch.special.ndtri(rest[:, -self.dim :].clamp(min=2.0**-54))
         return GroupElement(matrix, self.translation * normal)
 
-    def __repr__(self) -> str:
-        options = ", ".join(f"{name}={value!r}" for name, value in self._options().items())
-        return f"{type(self).__name__}({options})"
-
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and repr(self) == repr(other)
-
-    def __hash__(self) -> int:
-        return hash(repr(self))
-
     def _options(self) -> dict[str, object]:
-        """What the constructor was given, without defaults."""
         return {"translation": self.translation} if self.translates else {}
 
 

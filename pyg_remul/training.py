@@ -14,7 +14,8 @@ from torchmetrics import MeanMetric
 from pyg_remul.captured_step import CapturedStep
 from pyg_remul.config import TrainConfig
 from pyg_remul.element import GroupElement
-from pyg_remul.groups import SO3
+from pyg_remul.element_pool import ElementPool
+from pyg_remul.groups import SO3, Group
 from pyg_remul.loss import RemulLoss, RemulOutput
 from pyg_remul.metrics import equivariance_error
 from pyg_remul.precision import in_bfloat16
@@ -57,8 +58,11 @@ def build_criterion(config: TrainConfig, model: nn.Module, reps: dict[str, str])
             )
         case _:
             weighting = ConstantWeighting(config.alpha, config.beta)
+    group: Group = SO3(config.degrees)
+    if config.rotation_pool is not None:
+        group = ElementPool(group, config.rotation_pool, seed=config.seed)
     return RemulLoss(
-        SO3(config.degrees),
+        group,
         reps,
         weighting=weighting,
         reference=config.reference,

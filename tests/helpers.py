@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch, Data, HeteroData
 
-from pyg_remul import E2, E3, O2, O3, SE2, SE3, SO2, SO3
+from pyg_remul import E2, E3, O2, O3, SE2, SE3, SO2, SO3, ElementPool
 
 REPS = {"pos": "point", "vel": "vector", "y": "point"}
 GROUPS = [
@@ -28,6 +28,8 @@ GROUPS = [
     O2(),
     SE2(),
     E2(),
+    ElementPool(SO3(degrees=10), 50),
+    ElementPool(E3(), 50),
 ]
 DRAWS = 20_000
 """Enough elements for their statistics."""

@@ -115,6 +115,15 @@ def test_resumed_run_equals_an_unbroken_one(tiny, tmp_path, method, step):
     assert_same_run(tmp_path / "broken", tmp_path / "whole")
 
 
+def test_resumed_run_has_the_rotations_of_its_pool(tiny, tmp_path):
+    config = tiny(method="augmentation", rotation_pool=3)
+    train(config, tmp_path / "whole", report=ignore)
+    with pytest.raises(CrashError, match="step 9"):
+        train(config, tmp_path / "broken", report=crash_at(9))
+    train(config, tmp_path / "broken", resume=True, report=ignore)
+    assert_same_run(tmp_path / "broken", tmp_path / "whole")
+
+
 def test_run_resumed_after_a_crash_within_a_validation_equals_an_unbroken_one(
     tiny, tmp_path, monkeypatch
 ):

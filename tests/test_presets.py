@@ -72,6 +72,12 @@ def test_paper_preset_has_the_published_sizes(task, model):
     assert {name: options[name] for name in expected} == expected
 
 
+@pytest.mark.parametrize("task", ["mocap-run", "mocap-walk"])
+def test_paper_preset_lets_the_se3_transformer_read_all_pairs_of_joints(task):
+    assert preset(task, "se3", "paper").hops == 30
+    assert preset(task, "gnn", "paper").hops is None
+
+
 def test_paper_preset_passes_the_running_data_2000_times():
     config = preset("mocap-run", name="paper")
     assert config.steps == 2000 * -(-200 // config.batch_size)

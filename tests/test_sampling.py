@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from scipy.stats import kstest
 
 from pyg_remul import E2, E3, O2, O3, SE2, SE3, SO2, SO3
-from pyg_remul.sampling import Group, check_degrees
+from pyg_remul.sampling import ContinuousGroup, check_degrees
 
 REFLECTING = [O3(), O3(degrees=10), E3(), O2(), E2()]
 TRANSLATING = [SE3(translation=20), E3(), SE2(), E2(translation=0.5)]
 
 
-class Scaling(Group):
+class Scaling(ContinuousGroup):
     """No group, but a map of uniform numbers that shows them."""
 
     dim = 2

@@ -13,7 +13,7 @@ from helpers import REPS, NodeLinear, Recorder, assert_same, close, make_batch, 
 from recorders import EagerRecorder
 from torch import nn
 
-from pyg_remul import SO3, ConstantWeighting, GradNorm, RemulLoss
+from pyg_remul import SO3, ConstantWeighting, ElementPool, GradNorm, RemulLoss
 from pyg_remul.models import EGNN, GNN
 from pyg_remul.presets import preset
 from pyg_remul.randomness import derive_generator
@@ -192,6 +192,22 @@ def test_loss_takes_the_options_of_the_penalty():
     criterion = build_criterion(config, NodeLinear(), REPS)
     assert (criterion.reference, criterion.num_samples) == ("detached", 3)
     assert criterion.group == SO3(10.0)
+
+
+def test_rotations_come_from_a_pool_of_the_range_and_the_seed():
+    config = make_config(degrees=10.0, rotation_pool=4, seed=3)
+    group = build_criterion(config, NodeLinear(), REPS).group
+    assert group == ElementPool(SO3(10.0), 4, seed=3)
+
+
+def test_steps_turn_by_the_elements_of_the_pool_alone(at_step):
+    model, batch = Recorder(NodeLinear(dtype=torch.float32)), single_batch()
+    module = make_module(model, method="augmentation", rotation_pool=2)
+    for step in range(8):
+        at_step(step)
+        module.training_step(batch, 0)
+    first = {seen.pos[:4].numpy().tobytes() for seen in model.batches}
+    assert len(first) == 2
 
 
 @pytest.mark.parametrize(

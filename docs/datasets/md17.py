@@ -10,13 +10,13 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from torch import Tensor
 from torch_geometric.data import Data
 
 from pyg_remul.datasets import MD17Trajectory
+from pyg_remul.drawing import draw_graph
 from pyg_remul.figures import BLUE, GREEN, GREY, ORANGE, PINK, save_figure
+from pyg_remul.molecular_drawing import FACE, draw_atoms, face_on
 
-ELEMENTS = {1: ("H", "#e8e8e8"), 6: ("C", GREY), 7: ("N", BLUE), 8: ("O", ORANGE)}
 MOLECULES = {"malonaldehyde": PINK, "toluene": GREEN, "ethanol": ORANGE, "uracil": BLUE}
 
 
@@ -35,29 +35,34 @@ def md17(data: Path) -> Figure:
 
 def draw_hops(axes: Axes, graph: Data) -> None:
     """The edges of a graph, seen from where it looks largest."""
-    pos, hops = graph.pos @ largest_view(graph.pos), graph.edge_attr[:, 2]
+    pos, hops = graph.pos @ face_on(graph.pos).mT, graph.edge_attr[:, 2]
     for hop, style in (
         (1, {"color": "black", "linewidth": 3}),
         (2, {"color": GREEN, "linewidth": 1, "linestyle": (0, (4, 2))}),
     ):
-        edges = graph.edge_index[:, hops == hop]
-        name = f"{edges.size(1)} edges of {'two hops' if hop == 2 else 'one hop'}"
-        draw_edges(axes, pos, edges, label=name, **style)
-    draw_atoms(axes, pos, graph.z, size=230)
+        edges = graph.edge_index[:, (hops == hop) & (graph.edge_index[0] < graph.edge_index[1])]
+        name = f"{2 * edges.size(1)} edges of {'two hops' if hop == 2 else 'one hop'}"
+        draw_graph(axes, pos, edges, view=FACE, node_sizes=0, label=name, **style)
+    draw_atoms(axes, pos, graph.z, size=15)
     finish(axes, "uracil, a graph")
 
 
 def draw_sample(axes: Axes, graph: Data) -> None:
     """Input and target positions of all atoms."""
-    view = largest_view(graph.pos)
+    turn = face_on(graph.pos)
     bonds = graph.edge_index[:, graph.edge_attr[:, 2] == 1]
-    pos, y = graph.pos @ view, graph.y @ view
-    for start, end in zip(pos, y, strict=True):
-        axes.plot(*torch.stack([start, end]).T, color=PINK, linewidth=1, linestyle=":", zorder=1)
-    draw_edges(axes, pos, bonds, color="#bbbbbb", linewidth=3, label="input")
-    draw_atoms(axes, pos, graph.z, size=110, alpha=0.35)
-    draw_edges(axes, y, bonds, color="black", linewidth=2, label="target, 3000 frames later")
-    draw_atoms(axes, y, graph.z, size=110)
+    pos, y = graph.pos @ turn.mT, graph.y @ turn.mT
+    atoms = torch.arange(len(pos))
+    ways = torch.stack([atoms, atoms + len(pos)])
+    dots = {"color": PINK, "linewidth": 1, "linestyle": ":"}
+    draw_graph(axes, torch.cat([pos, y]), ways, view=FACE, node_sizes=0, **dots)
+    for places, name, color, width, size, alpha in (
+        (pos, "input", "#bbbbbb", 3, 10.5, 0.35),
+        (y, "target, 3000 frames later", "black", 2, 10.5, 1.0),
+    ):
+        style = {"color": color, "linewidth": width, "label": name}
+        draw_graph(axes, places, bonds, view=FACE, node_sizes=0, **style)
+        draw_atoms(axes, places, graph.z, size=size, letters=alpha == 1, alpha=alpha)
     finish(axes, "malonaldehyde, a sample")
 
 
@@ -78,34 +83,6 @@ def draw_persistence(axes: Axes, folder: Path) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_title("how far atoms get")
     axes.legend(loc="upper left", frameon=False, fontsize=9)
-
-
-def largest_view(pos: Tensor) -> Tensor:
-    """The two directions ``[3, 2]`` in which a molecule extends most."""
-    return torch.linalg.svd(pos - pos.mean(dim=0), full_matrices=False).Vh[:2].T
-
-
-def draw_edges(
-    axes: Axes, pos: Tensor, edges: Tensor, *, label: str, **style: str | float | tuple
-) -> None:
-    """Draws each pair once."""
-    for i, j in edges[:, edges[0] < edges[1]].T.tolist():
-        axes.plot(*pos[[i, j]].T, zorder=2, solid_capstyle="round", **style)
-    axes.plot([], [], label=label, **style)
-
-
-def draw_atoms(axes: Axes, pos: Tensor, z: Tensor, *, size: float, alpha: float = 1.0) -> None:
-    """Draws the atoms of each element in its colour, hydrogen smaller."""
-    for number in z.unique().tolist():
-        name, color = ELEMENTS[number]
-        points = pos[z == number]
-        area = size / 2.5 if number == 1 else size
-        axes.scatter(*points.T, s=area, c=color, edgecolors="black", alpha=alpha, zorder=3)
-        if number > 1 and alpha == 1:
-            for point in points.tolist():
-                axes.text(
-                    *point, name, color="white", ha="center", va="center", fontsize=8, zorder=4
-                )
 
 
 def finish(axes: Axes, title: str) -> None:

@@ -13,10 +13,14 @@ from pyg_remul.reproduction.catalogue import (
     motion_study,
     nbody_study,
     perceptron_study,
+    samples_study,
 )
+from pyg_remul.reproduction.complexity_report import report_complexity
 from pyg_remul.reproduction.engine import carry_out
+from pyg_remul.reproduction.molecules_figure import draw_molecules
 from pyg_remul.reproduction.outcomes import Outcome
 from pyg_remul.reproduction.results_table import write_tables
+from pyg_remul.reproduction.samples_figure import plot_samples
 from pyg_remul.reproduction.settings import Reproduction, TargetName
 from pyg_remul.reproduction.study import Study
 
@@ -51,6 +55,19 @@ def _beta_figures(outcomes: Sequence[Outcome], folder: Path) -> None:
     plot_beta(outcomes, folder / "figure-E-prime", "E_prime")
 
 
+def _samples_figures(outcomes: Sequence[Outcome], folder: Path) -> None:
+    plot_samples(outcomes, folder / "figure", "E")
+    plot_samples(outcomes, folder / "figure-E-prime", "E_prime")
+
+
+def _complexity(settings: Reproduction, folder: Path) -> None:
+    print(report_complexity(folder, settings.scale))  # noqa: T201
+
+
+def _drawings(settings: Reproduction, folder: Path) -> None:
+    draw_molecules(folder, dpi=50 if settings.scale == "smoke" else 300)
+
+
 def _motion(*motions: str) -> Callable[[Reproduction], Study]:
     return lambda settings: motion_study(motions, settings.scale, settings.seeds)
 
@@ -69,6 +86,10 @@ def _nbody(settings: Reproduction) -> Study:
     return nbody_study(settings.scale, settings.seeds)
 
 
+def _samples(settings: Reproduction) -> Study:
+    return samples_study(settings.scale, settings.seeds)
+
+
 TARGETS: dict[TargetName, Target] = {
     "table1-run": _from_study(_motion("run")),
     "table1-walk": _from_study(_motion("walk")),
@@ -77,5 +98,8 @@ TARGETS: dict[TargetName, Target] = {
     "fig-nbody": _from_study(_nbody, _beta_figures),
     "fig-mocap": _from_study(_motion("walk", "run"), _beta_figures),
     "fig-md17": _from_study(_molecules, _beta_figures),
+    "fig-complexity": _complexity,
+    "fig-samples": _from_study(_samples, _samples_figures),
+    "fig-molecules": _drawings,
 }
 """The tables and figures by name."""

@@ -184,21 +184,50 @@ def test_table_and_figure_are_written(measured, settings, capsys):
     table = (settings.out / "complexity.md").read_text()
     assert table.strip() in capsys.readouterr().out
     assert (settings.out / "complexity.png").stat().st_size > 10_000
+    assert (settings.out / "complexity.svg").stat().st_size > 10_000
 
 
-def test_titles_stand_clear_of_the_legends(tmp_path, monkeypatch):
-    figures = []
-    monkeypatch.setattr(complexity_figure, "save_figure", lambda figure, _: figures.append(figure))
-    plot_complexity(MEASURED, tmp_path / "figure.png")
-    figures[0].canvas.draw()
-    for axes in figures[0].axes:
-        legend = axes.get_legend().get_window_extent()
-        assert not legend.overlaps(axes.title.get_window_extent())
+@pytest.fixture
+def drawn(monkeypatch, tmp_path):
+    """Draws rows and returns the figure."""
+
+    def draw(rows):
+        saved = []
+        monkeypatch.setattr(
+            complexity_figure, "save_figures", lambda figure, _: saved.append(figure)
+        )
+        plot_complexity(rows, tmp_path / "figure")
+        saved[0].canvas.draw()
+        return saved[0]
+
+    return draw
+
+
+def test_legend_stands_clear_of_the_axes(drawn):
+    figure = drawn(MEASURED)
+    (legend,) = figure.legends
+    for axes in figure.axes:
+        assert not legend.get_window_extent().overlaps(axes.get_tightbbox())
+
+
+def test_panels_show_the_median_of_each_pass(drawn):
+    for axes, phase in zip(drawn(MEASURED).axes, ("forward", "backward", "inference"), strict=True):
+        transformer, gatr, *_ = (list(line.get_ydata()) for line in axes.get_lines())
+        assert transformer == [SECONDS[phase].median]
+        assert gatr == [3 * SECONDS[phase].median]
+
+
+def test_failure_is_marked_in_every_panel_and_named_once(drawn):
+    figure = drawn(MEASURED)
+    assert [list(axes.get_lines()[-1].get_xdata()) for axes in figure.axes] == [[2, 2]] * 3
+    texts = [text.get_text() for axes in figure.axes for text in axes.texts]
+    assert texts == ["GATr out of memory"]
 
 
 def test_figure_is_drawn_of_an_unfinished_measurement(tmp_path):
-    plot_complexity(MEASURED[:4], tmp_path / "figure.png")
-    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+    png, svg = plot_complexity(MEASURED[:4], tmp_path / "figure")
+    assert png.read_bytes().startswith(b"\x89PNG")
+    assert b"<svg" in svg.read_bytes()
 
 
 def test_process_that_dies_is_recorded_as_killed(monkeypatch, settings):

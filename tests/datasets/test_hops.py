@@ -5,6 +5,7 @@ import itertools
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.sparse.csgraph import shortest_path
 from torch import Tensor
 
 from pyg_remul.datasets._hops import hop_graph
@@ -19,23 +20,25 @@ def neighbourhoods(draw) -> Tensor:
     return near
 
 
-@given(near=neighbourhoods())
-def test_hops_are_the_distances_in_the_graph(near: Tensor) -> None:
-    edge_index, hops = hop_graph(near)
+@given(near=neighbourhoods(), limit=st.integers(1, 8))
+def test_hops_are_the_distances_in_the_graph(near: Tensor, limit: int) -> None:
+    edge_index, hops = hop_graph(near, limit)
     found = dict(zip(map(tuple, edge_index.T.tolist()), hops.flatten().tolist(), strict=True))
-    expected = {}
-    for i, j in itertools.permutations(range(len(near)), 2):
-        if near[i, j]:
-            expected[i, j] = 1
-        elif any(near[i, k] and near[k, j] for k in range(len(near))):
-            expected[i, j] = 2
-    assert found == expected
+    apart = shortest_path(near.numpy())
+    pairs = itertools.permutations(range(len(near)), 2)
+    assert found == {pair: apart[pair] for pair in pairs if apart[pair] <= limit}
+
+
+@given(near=neighbourhoods(), limit=st.integers(1, 8))
+def test_no_pair_has_two_edges(near: Tensor, limit: int) -> None:
+    edge_index, _ = hop_graph(near, limit)
+    assert edge_index.unique(dim=1).size(1) == edge_index.size(1)
 
 
 @given(near=neighbourhoods())
-def test_no_pair_has_two_edges(near: Tensor) -> None:
-    edge_index, _ = hop_graph(near)
-    assert edge_index.unique(dim=1).size(1) == edge_index.size(1)
+def test_more_hops_add_edges_at_the_end(near: Tensor) -> None:
+    few, many = hop_graph(near, 2)[0], hop_graph(near, 6)[0]
+    assert torch.equal(many[:, : few.size(1)], few)
 
 
 def test_a_node_is_no_neighbour_of_its_own() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.sparse.csgraph import shortest_path
 
 from pyg_remul.datasets._mocap_files import read_motion, skeleton_graph
 from pyg_remul.datasets._mocap_splits import MOTIONS
@@ -107,6 +108,15 @@ def test_the_skeleton_has_sixty_and_seventy_edges() -> None:
     edge_index, edge_attr = skeleton_graph(torch.tensor(BONES), hops=2)
     assert edge_index.shape == (2, 130)
     assert edge_attr[:, 0].tolist() == [1.0] * 60 + [2.0] * 70
+
+
+def test_thirty_hops_reach_every_joint_over_the_bones_between() -> None:
+    edge_index, edge_attr = skeleton_graph(torch.tensor(BONES), hops=30)
+    assert edge_index.unique(dim=1).size(1) == edge_index.size(1) == 930
+    near = np.zeros((31, 31))
+    near[tuple(np.transpose(BONES))] = 1
+    apart = shortest_path(near, directed=False)
+    assert edge_attr[:, 0].tolist() == apart[tuple(edge_index.numpy())].tolist()
 
 
 def test_one_hop_edges_are_the_bones_both_ways() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -27,7 +29,9 @@ from pyg_remul.run_progress import RunProgress
 
 __all__ = ["Plan", "available_cores", "train_all", "train_by_plan"]
 
-_REPORT_EVERY = 25
+_REPORT_EVERY = 0.5
+"""Seconds between two reports of a run."""
+
 _Results: TypeAlias = dict[str, Any]
 _Ending: TypeAlias = _Results | DivergenceError
 
@@ -66,16 +70,23 @@ def train_all(runs: Mapping[Path, TrainConfig], workers: int) -> dict[Path, _Res
         DivergenceError: If runs diverged, after the others have finished.
         ValueError: If a folder holds a run with other options.
     """
-    done: dict[Path, _Ending] = {}
+    results: dict[Path, _Results] = {}
+    diverged: dict[Path, DivergenceError] = {}
 
     def plan() -> Plan:
+        done = results.keys() | diverged.keys()
         return Plan({folder: runs[folder] for folder in runs if folder not in done})
 
-    train_by_plan(plan, workers, finish=done.__setitem__)
-    for result in done.values():
-        if isinstance(result, DivergenceError):
-            raise result
-    return {folder: done[folder] for folder in runs}  # type: ignore[misc]
+    def finish(folder: Path, ending: _Ending) -> None:
+        if isinstance(ending, DivergenceError):
+            diverged[folder] = ending
+        else:
+            results[folder] = ending
+
+    train_by_plan(plan, workers, finish=finish)
+    for error in diverged.values():
+        raise error
+    return {folder: results[folder] for folder in runs}
 
 
 def train_by_plan(
@@ -229,9 +240,10 @@ class _Reporter:
     """Tells the parent where a run begins, and now and then how far it is."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.begun = folder, False
+        self.folder, self.last = folder, -math.inf
 
     def __call__(self, step: int) -> None:
-        if not self.begun or step % _REPORT_EVERY == 0:
+        now = time.monotonic()
+        if now - self.last >= _REPORT_EVERY:
             _reports.put((self.folder, step))
-        self.begun = True
+            self.last = now

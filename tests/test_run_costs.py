@@ -48,4 +48,4 @@ def test_kinds_not_measured_stand_in_the_usual_proportion(costs):
     usual = costs.seconds(GATR, steps=1) / costs.seconds(GNN, steps=1)
     costs.note(GNN, steps=100, seconds=2.0)
     assert costs.seconds(GATR, steps=1) == pytest.approx(0.02 * usual)
-    assert usual > 5
+    assert usual > 2

@@ -67,15 +67,13 @@ class Contest:
                 case=self.case,
                 method=self.method,
                 setting=setting,
-                runs=()
-                if loss == math.inf or (self.by_trials and place != chosen)
-                else tuple(map(self.runs.folder, self._full[place])),
-                validation=loss,
+                runs=tuple(map(self.runs.folder, self._full[place])) if trained else (),
+                validation=validations[place],
                 chosen=place == chosen,
             )
-            for place, (setting, loss) in enumerate(
-                zip(self.method.settings, validations, strict=True)
-            )
+            for place, setting in enumerate(self.method.settings)
+            for asked in [place == chosen or not self.by_trials]
+            for trained in [asked and validations[place] != math.inf]
         ]
 
     @cached_property

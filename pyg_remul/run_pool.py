@@ -2,38 +2,25 @@
 
 from __future__ import annotations
 
-import math
 import multiprocessing
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.queues import Queue
 from pathlib import Path
 from queue import Empty
-from typing import Any, TypeAlias
-
-import torch
 
 from pyg_remul.config import TrainConfig
 from pyg_remul.divergence import DivergenceError
-from pyg_remul.experiment import train
-from pyg_remul.files import locked
 from pyg_remul.run_costs import RunCosts
-from pyg_remul.run_folder import RunFolder
 from pyg_remul.run_progress import RunProgress
+from pyg_remul.run_worker import Ending, Report, Results, set_up, train_run
 
 __all__ = ["Plan", "available_cores", "train_all", "train_by_plan"]
-
-_REPORT_EVERY = 0.5
-"""Seconds between two reports of a run."""
-
-_Results: TypeAlias = dict[str, Any]
-_Ending: TypeAlias = _Results | DivergenceError
 
 
 @dataclass(frozen=True)
@@ -53,7 +40,7 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def train_all(runs: Mapping[Path, TrainConfig], workers: int) -> dict[Path, _Results]:
+def train_all(runs: Mapping[Path, TrainConfig], workers: int) -> dict[Path, Results]:
     """Trains all runs in a pool of processes, with a bar over all of them.
 
     Interrupted and called again, it goes on where it was. An interruption, or the error of one
@@ -70,14 +57,14 @@ def train_all(runs: Mapping[Path, TrainConfig], workers: int) -> dict[Path, _Res
         DivergenceError: If runs diverged, after the others have finished.
         ValueError: If a folder holds a run with other options.
     """
-    results: dict[Path, _Results] = {}
+    results: dict[Path, Results] = {}
     diverged: dict[Path, DivergenceError] = {}
 
     def plan() -> Plan:
         done = results.keys() | diverged.keys()
         return Plan({folder: runs[folder] for folder in runs if folder not in done})
 
-    def finish(folder: Path, ending: _Ending) -> None:
+    def finish(folder: Path, ending: Ending) -> None:
         if isinstance(ending, DivergenceError):
             diverged[folder] = ending
         else:
@@ -93,7 +80,7 @@ def train_by_plan(
     plan: Callable[[], Plan],
     workers: int,
     costs: RunCosts | None = None,
-    finish: Callable[[Path, _Ending], object] | None = None,
+    finish: Callable[[Path, Ending], object] | None = None,
 ) -> None:
     """Trains runs of which some depend on the results of others, until none is left.
 
@@ -141,7 +128,7 @@ class _Crew:
     def __init__(self, pool: ProcessPoolExecutor, workers: int) -> None:
         self.pool, self.workers = pool, workers
         self.running: dict[Path, TrainConfig] = {}
-        self._futures: dict[Path, Future[_Ending | None]] = {}
+        self._futures: dict[Path, Future[Ending | None]] = {}
         self._put_off: set[Path] = set()
 
     def __contains__(self, folder: Path) -> bool:
@@ -154,10 +141,10 @@ class _Crew:
             self.running[folder] = ready[folder]
             with _ignored_interrupts():  # which a worker inherits, for the time of its imports
                 self._futures[folder] = self.pool.submit(
-                    _train, ready[folder], folder, self._late(folder)
+                    train_run, ready[folder], folder, self._late(folder)
                 )
 
-    def ended(self) -> Iterator[tuple[Path, TrainConfig, _Ending]]:
+    def ended(self) -> Iterator[tuple[Path, TrainConfig, Ending]]:
         """Gives the runs that have ended; raises what a run raised."""
         for folder in [folder for folder, future in self._futures.items() if future.done()]:
             options, ending = self.running.pop(folder), self._futures.pop(folder).result()
@@ -171,12 +158,12 @@ class _Crew:
 
 
 @contextmanager
-def _processes(workers: int) -> Iterator[tuple[ProcessPoolExecutor, Queue[tuple[Path, int]]]]:
+def _processes(workers: int) -> Iterator[tuple[ProcessPoolExecutor, Queue[Report]]]:
     """A pool of processes and the queue of their reports; an error ends them at once."""
     context = multiprocessing.get_context("spawn")
-    reports: Queue[tuple[Path, int]] = context.Queue()
+    reports: Queue[Report] = context.Queue()
     threads = max(1, available_cores() // workers)
-    pool = ProcessPoolExecutor(workers, context, _set_up, (reports, threads))
+    pool = ProcessPoolExecutor(workers, context, set_up, (reports, threads))
     others = multiprocessing.active_children()
     try:
         yield pool, reports
@@ -200,50 +187,3 @@ def _ignored_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, handler)
-
-
-_reports: Queue[tuple[Path, int]]
-
-
-def _set_up(reports: Queue[tuple[Path, int]], threads: int) -> None:
-    """Prepares a worker process."""
-    global _reports  # a queue reaches a worker by its initialiser only
-    _reports = reports
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the workers
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    torch.set_num_threads(threads)
-
-
-def _end_with_parent() -> None:
-    """Ends this process as soon as its parent has ended, however that came."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _train(options: TrainConfig, folder: Path, wait: bool) -> _Ending | None:
-    """Trains a run, unless another process does so already and is not to be waited for."""
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(locked(folder, wait=wait))
-        except BlockingIOError:
-            return None
-        RunFolder(folder).remove_leftovers()
-        try:
-            return train(options, folder, resume=True, report=_Reporter(folder))
-        except DivergenceError as error:
-            return error
-
-
-class _Reporter:
-    """Tells the parent where a run begins, and now and then how far it is."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.last = folder, -math.inf
-
-    def __call__(self, step: int) -> None:
-        now = time.monotonic()
-        if now - self.last >= _REPORT_EVERY:
-            _reports.put((self.folder, step))
-            self.last = now

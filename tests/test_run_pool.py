@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from in_process import InProcess
 
-from pyg_remul import run_pool
+from pyg_remul import run_pool, run_worker
 from pyg_remul.divergence import DivergenceError
 from pyg_remul.files import locked
 from pyg_remul.presets import preset
@@ -35,7 +35,7 @@ def in_process(monkeypatch, tmp_path):
         return {"test": {"mse": float(len(trained))}}
 
     monkeypatch.setattr(run_pool, "ProcessPoolExecutor", InProcess)
-    monkeypatch.setattr(run_pool, "train", train)
+    monkeypatch.setattr(run_worker, "train", train)
     return trained
 
 
@@ -49,7 +49,7 @@ def test_error_of_a_run_surfaces(in_process, monkeypatch):
     def fail(options, folder, **arguments):
         raise ValueError(f"{folder.name} holds a run with other options")
 
-    monkeypatch.setattr(run_pool, "train", fail)
+    monkeypatch.setattr(run_worker, "train", fail)
     with pytest.raises(ValueError, match="plain holds a run with other options"):
         train_all(RUNS, 1)
 
@@ -63,7 +63,7 @@ def test_divergence_of_a_run_surfaces_after_the_others(in_process, monkeypatch):
             raise DivergenceError(folder, "after 4 steps, the weights are not finite.")
         return {}
 
-    monkeypatch.setattr(run_pool, "train", diverge)
+    monkeypatch.setattr(run_worker, "train", diverge)
     with pytest.raises(DivergenceError, match=r"run in plain diverged: after 4 steps, the weights"):
         train_all(RUNS, 1)
     assert begun == ["plain", "remul"]
@@ -91,7 +91,7 @@ def test_divergence_is_an_ending(in_process, monkeypatch):
     def diverge(options, folder, **arguments):
         raise DivergenceError(folder, "at once")
 
-    monkeypatch.setattr(run_pool, "train", diverge)
+    monkeypatch.setattr(run_worker, "train", diverge)
     assert [str(ending) for ending in follow(RUNS).values()] == [
         "The run in plain diverged: at once",
         "The run in remul diverged: at once",
@@ -107,13 +107,13 @@ def test_nothing_is_started_for_an_empty_plan(monkeypatch, capsys):
 def test_run_that_another_process_trains_comes_last(in_process, monkeypatch):
     with ExitStack() as other:
         other.enter_context(locked(Path("plain")))
-        train = run_pool.train
+        train = run_worker.train
 
         def release(options, folder, **arguments):
             other.close()
             return train(options, folder, **arguments)
 
-        monkeypatch.setattr(run_pool, "train", release)
+        monkeypatch.setattr(run_worker, "train", release)
         follow(RUNS)
     assert [folder.name for folder, _, _ in in_process] == ["remul", "plain"]
 

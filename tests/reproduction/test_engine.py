@@ -12,7 +12,7 @@ import torch
 from in_process import InProcess
 from tiny_studies import NBODY, SWEPT, TUNED, tiny_study
 
-from pyg_remul import run_pool
+from pyg_remul import run_pool, run_worker
 from pyg_remul.reproduction import engine
 from pyg_remul.reproduction.engine import carry_out
 from pyg_remul.reproduction.study import Case, Method
@@ -30,14 +30,14 @@ def data(tmp_path_factory):
 @pytest.fixture
 def trained(monkeypatch):
     """Trains in this process and lists the runs."""
-    calls, train = [], run_pool.train
+    calls, train = [], run_worker.train
 
     def note(options, folder, **arguments):
         calls.append((options, folder))
         return train(options, folder, **arguments)
 
     monkeypatch.setattr(run_pool, "ProcessPoolExecutor", InProcess)
-    monkeypatch.setattr(run_pool, "train", note)
+    monkeypatch.setattr(run_worker, "train", note)
     return calls
 
 
@@ -56,7 +56,7 @@ def planned(monkeypatch):
         return run.results()
 
     monkeypatch.setattr(run_pool, "ProcessPoolExecutor", InProcess)
-    monkeypatch.setattr(run_pool, "train", finish)
+    monkeypatch.setattr(run_worker, "train", finish)
     monkeypatch.setattr(engine, "load_task", lambda _: None)
     return calls
 
@@ -117,7 +117,7 @@ def test_other_error_ends_the_study(trained, data, tmp_path, monkeypatch):
     def fail(*arguments, **options):
         raise ValueError("bad data")
 
-    monkeypatch.setattr(run_pool, "train", fail)
+    monkeypatch.setattr(run_worker, "train", fail)
     with pytest.raises(ValueError, match="bad data"):
         carry_out(tiny_study(), tmp_path, data, workers=1)
 

@@ -9,10 +9,19 @@ from typing import Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullFormatter
 
 from pyg_remul.demo_results import DemoRow
-from pyg_remul.figures import BLUE, GREEN, GREY, ORANGE, PINK, furnish, save_figure
+from pyg_remul.figures import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PINK,
+    draw_level,
+    furnish,
+    save_figure,
+    set_log_ticks,
+)
 
 __all__ = ["plot_demo"]
 
@@ -49,12 +58,8 @@ def plot_demo(rows: Sequence[DemoRow], path: Path) -> None:
             axes.plot([], [], color=colour, linewidth=4, label=name)
         axes.set(xscale="log", yscale="log", xlabel="weight β of the equivariance loss")
         axes.set_ylabel(label)
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_locator(
-                LogLocator(subs=(1.0, 2.0, 5.0) if axis is axes.yaxis else (1.0,))
-            )
-            axis.set_major_formatter("{x:g}")
-            axis.set_minor_formatter(NullFormatter())
+        set_log_ticks(axes.xaxis)
+        set_log_ticks(axes.yaxis)
         furnish(axes, 2)
     handles = [Line2D([], [], color=GREY, **style) for style in _STYLES.values()]
     figure.legend(handles, list(_STYLES), loc="outside lower center", ncols=4, frameon=False)
@@ -75,6 +80,4 @@ def _draw_column(axes: Any, rows: Sequence[DemoRow], column: str, colour: str) -
         )
     for style, method in ((plain, "plain"), (augmentation, "augmentation")):
         row = max((row for row in rows if row.method == method), key=lambda row: row.passes)
-        mean, spread = row.mean(column), row.spread(column)
-        axes.axhline(mean, color=colour, **style)
-        axes.axhspan(mean - spread, mean + spread, color=colour, alpha=0.12, linewidth=0)
+        draw_level(axes, row.mean(column), row.spread(column), color=colour, **style)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pyg_remul.config import MethodName
-from pyg_remul.tables import markdown_table
+from pyg_remul.tables import csv_table, markdown_table
 
 __all__ = ["COLUMNS", "DemoRow", "results_csv", "results_table"]
 
@@ -62,10 +60,17 @@ def results_table(rows: Sequence[DemoRow]) -> str:
 
 def results_csv(rows: Sequence[DemoRow]) -> str:
     """The result of every run as CSV."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["name", "method", "beta", "passes", "seed", *COLUMNS])
-    for row in rows:
-        for seed, values in enumerate(zip(*row.values.values(), strict=True)):
-            writer.writerow([row.name, row.method, row.beta, row.passes, seed, *values])
-    return text.getvalue()
+    return csv_table(
+        [
+            {
+                "name": row.name,
+                "method": row.method,
+                "beta": row.beta,
+                "passes": row.passes,
+                "seed": seed,
+                **dict(zip(row.values, values, strict=True)),
+            }
+            for row in rows
+            for seed, values in enumerate(zip(*row.values.values(), strict=True))
+        ]
+    )

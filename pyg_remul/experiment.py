@@ -22,6 +22,7 @@ from pyg_remul.callbacks import Checkpoints, MetricsTable, Report, StepReport
 from pyg_remul.config import TrainConfig
 from pyg_remul.measurement import evaluate_model, graph_errors
 from pyg_remul.precision import tf32
+from pyg_remul.provenance import graph_origins, provenance_of
 from pyg_remul.run_folder import RunFolder
 from pyg_remul.tasks import TaskData, build_model, load_task
 from pyg_remul.training import RemulDataModule, RemulModule
@@ -64,6 +65,7 @@ def train(
     datamodule = RemulDataModule(config, data)
     if checkpoint is None:
         folder.claim(config)  # not before the options have proved possible
+        folder.write_data(dataclasses.asdict(provenance_of(data)))
     else:
         folder.note_versions()
     with _quiet(), _progress(config.steps, report) as progress:
@@ -76,7 +78,7 @@ def train(
             raise KeyboardInterrupt from error
     model, _ = restore(folder.best, task=data)
     errors = graph_errors(model, data)
-    folder.write_errors(errors)
+    folder.write_errors(errors, graph_origins(data))
     results = evaluate_model(model, data, num_graphs=config.error_graphs, errors=errors)
     folder.write_results(results)
     return results

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import math
 import platform
@@ -18,6 +17,7 @@ from torch import Tensor
 from pyg_remul._version import __version__
 from pyg_remul.config import NEUTRAL, TrainConfig
 from pyg_remul.files import write_text
+from pyg_remul.tables import csv_table
 
 __all__ = ["RunFolder"]
 
@@ -31,10 +31,12 @@ class RunFolder:
     ``config.json``               all options, the seed among them
     ``versions.json``             of Python, the libraries and this one, and the platform, and
                                   those of the last resumption where they differ
+    ``data.json``                 where the data come from, and how many graphs there are
     ``metrics.csv``               a row for each validation
     ``checkpoints/best.ckpt``     at the lowest validation loss
     ``checkpoints/last.ckpt``     at the last validation, where ``--resume`` goes on
-    ``errors.csv``                the squared error of each test graph at the best checkpoint
+    ``errors.csv``                the squared error of each test graph at the best checkpoint, with
+                                  its trial and frame where it has them
     ``results.json``              once finished: errors on the test splits
     ``tensorboard/``              the same curves for TensorBoard
     ============================= ==============================================================
@@ -102,6 +104,14 @@ class RunFolder:
         options = self._read("config.json")
         return None if options is None else TrainConfig.from_dict(options)
 
+    def data(self) -> dict[str, Any] | None:
+        """What :meth:`write_data` wrote, ``None`` in runs of older versions."""
+        return self._read("data.json")
+
+    def write_data(self, data: Mapping[str, Any]) -> None:
+        """Keeps where the data come from."""
+        self._write("data.json", data)
+
     def results(self) -> dict[str, Any] | None:
         """The results of the run, ``None`` until it has finished."""
         return self._read("results.json")
@@ -112,7 +122,7 @@ class RunFolder:
 
     def write_metrics(self, rows: Sequence[Mapping[str, float]]) -> None:
         """Replaces the table of metrics."""
-        self._write_table("metrics.csv", rows)
+        write_text(self.path / "metrics.csv", csv_table(rows))
 
     def metrics(self) -> list[dict[str, float]]:
         """The rows of the validations so far; values that a row lacks are left out."""
@@ -126,21 +136,47 @@ class RunFolder:
         losses = [row.get("val/loss", math.inf) for row in self.metrics()]
         return min((loss for loss in losses if math.isfinite(loss)), default=math.inf)
 
-    def write_errors(self, errors: Mapping[str, Tensor]) -> None:
-        """Writes the errors of the test graphs, shape [B] for each split."""
-        rows = [
-            {"split": split, "graph": graph, "mse": error}
-            for split, values in errors.items()
-            for graph, error in enumerate(values.tolist())
-        ]
-        self._write_table("errors.csv", rows)
+    def write_errors(
+        self,
+        errors: Mapping[str, Tensor],
+        origins: Mapping[str, Mapping[str, Tensor]] | None = None,
+    ) -> None:
+        """Writes the errors of the test graphs.
+
+        Args:
+            errors: Those of each split, shape ``[B]``.
+            origins: Further columns of each split, integers of shape ``[B]``; see
+                :func:`~pyg_remul.provenance.graph_origins`.
+        """
+        rows = []
+        for split, values in errors.items():
+            columns = {"mse": values, **({} if origins is None else origins[split])}
+            for graph in range(len(values)):
+                found = {name: column[graph].item() for name, column in columns.items()}
+                rows.append({"split": split, "graph": graph, **found})
+        write_text(self.path / "errors.csv", csv_table(rows))
 
     def errors(self) -> dict[str, Tensor]:
-        """What :meth:`write_errors` wrote, in float64; empty until the run has finished."""
-        values: dict[str, list[float]] = {}
-        for row in self._read_table("errors.csv"):
-            values.setdefault(row["split"], []).append(float(row["mse"]))
-        return {split: torch.tensor(rows, dtype=torch.float64) for split, rows in values.items()}
+        """The errors that :meth:`write_errors` wrote, in float64; empty until the run finishes."""
+        rows = self._rows_by_split("errors.csv")
+        return {split: _column(found, "mse") for split, found in rows.items()}
+
+    def origins(self) -> dict[str, dict[str, Tensor]]:
+        """The further columns that :meth:`write_errors` wrote, none in runs of older versions."""
+        return {
+            split: {
+                name: _column(found, name).long()
+                for name in found[0]
+                if name not in ("split", "graph", "mse") and found[0][name]
+            }
+            for split, found in self._rows_by_split("errors.csv").items()
+        }
+
+    def _rows_by_split(self, name: str) -> dict[str, list[dict[str, str]]]:
+        rows: dict[str, list[dict[str, str]]] = {}
+        for row in self._read_table(name):
+            rows.setdefault(row["split"], []).append(row)
+        return rows
 
     def _check_same(self, stored: TrainConfig, config: TrainConfig) -> None:
         if stored.identity() != config.identity():
@@ -164,14 +200,6 @@ class RunFolder:
         except ValueError as error:
             raise ValueError(f"{path} is not readable as JSON: {error}.") from error
 
-    def _write_table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        columns = list(dict.fromkeys(column for row in rows for column in row))
-        text = io.StringIO()
-        writer = csv.DictWriter(text, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        write_text(self.path / name, text.getvalue())
-
     def _read_table(self, name: str) -> list[dict[str, str]]:
         path = self.path / name
         if not path.exists():
@@ -181,6 +209,10 @@ class RunFolder:
 
     def _write(self, name: str, content: Mapping[str, Any]) -> None:
         write_text(self.path / name, json.dumps(content, indent=2) + "\n")
+
+
+def _column(rows: Sequence[Mapping[str, str]], name: str) -> Tensor:
+    return torch.tensor([float(row[name]) for row in rows], dtype=torch.float64)
 
 
 def _versions() -> dict[str, str]:

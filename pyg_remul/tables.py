@@ -2,9 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-__all__ = ["markdown_table"]
+__all__ = ["csv_table", "markdown_table"]
+
+
+def csv_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Formats a table as CSV, in full precision.
+
+    Args:
+        rows: The cells by column. Cells that a row lacks are empty.
+
+    Returns:
+        The table, columns in the order of their first appearance.
+
+    Example:
+        >>> print(csv_table([{"split": "test", "mse": 0.1}, {"split": "ood", "E": 0.5}]))
+        split,mse,E
+        test,0.1,
+        ood,,0.5
+    """
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -10,8 +10,10 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
+from pyg_remul.provenance import Provenance, graph_origins, provenance_of
 from pyg_remul.reproduction.study import Case, Method, Setting
 from pyg_remul.run_folder import RunFolder
+from pyg_remul.tasks import TaskData, load_task
 
 __all__ = ["Outcome", "Quantity"]
 
@@ -56,3 +58,24 @@ class Outcome:
     def graph_errors(self, split: str = "test") -> Tensor:
         """The mean squared error of each seed and test graph, shape ``[seeds, B]``."""
         return torch.stack([run.errors()[split] for run in self.runs])
+
+    def graph_origins(self, split: str = "test") -> dict[str, Tensor]:
+        """What tells which test graphs belong together: ``trial`` and ``frame``, shape ``[B]``."""
+        run = self.runs[0]
+        if run.data() is None:
+            return graph_origins(_load_task(run))[split]
+        return run.origins()[split]
+
+    def provenance(self) -> Provenance:
+        """Where the data come from."""
+        run = self.runs[0]
+        stored = run.data()
+        return provenance_of(_load_task(run)) if stored is None else Provenance(**stored)
+
+
+def _load_task(run: RunFolder) -> TaskData:
+    """The datasets of a run of an older version, whose folder says nothing of them."""
+    config = run.config()
+    if config is None:
+        raise ValueError(f"{run.path} must hold a run; it has no config.json.")
+    return load_task(config, progress=False)

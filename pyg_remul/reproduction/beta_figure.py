@@ -1,0 +1,220 @@
+"""Figures of errors against the weight of the equivariance loss."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import chain, cycle, islice, product
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from pyg_remul.config import TrainConfig
+from pyg_remul.figures import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PINK,
+    draw_level,
+    paper_style,
+    save_figures,
+    set_log_ticks,
+)
+from pyg_remul.reproduction.outcomes import Outcome, Quantity
+from pyg_remul.reproduction.summary import chosen_outcomes, group_cases
+
+__all__ = ["plot_beta"]
+
+_Style: TypeAlias = dict[str, Any]
+_Place: TypeAlias = tuple[str, Quantity]
+_Grid: TypeAlias = list[list[_Place | None]]
+
+EXACT = 1e-9
+"""Equivariance errors below are those of rounding."""
+_LABELS: dict[Quantity, str] = {
+    "mse": "MSE (10⁻²)",
+    "ood": "OOD MSE (10⁻²)",
+    "E": "E",
+    "E_prime": "E′",
+}
+_UNITS: dict[Quantity, float] = {"mse": 1e-2, "ood": 1e-2}
+_COLUMNS = 4
+_WIDTH, _HEIGHT, _LEGEND_HEIGHT = 1.72, 1.55, 0.16
+_CURVES: dict[str, _Style] = {
+    "remul": {"color": BLUE, "marker": "o", "linestyle": "-"},
+    "gradnorm": {"color": ORANGE, "marker": "D", "linestyle": "-.", "markerfacecolor": "white"},
+}
+_LEVELS: tuple[_Style, ...] = (
+    {"color": "black", "linestyle": "--", "marker": "s"},
+    {"color": GREEN, "linestyle": ":", "marker": "^"},
+    {"color": PINK, "linestyle": (0, (4, 1, 1, 1, 1, 1)), "marker": "v"},
+    {"color": GREY, "linestyle": (0, (1, 1)), "marker": "P"},
+    {"color": "#56B4E9", "linestyle": (0, (8, 2)), "marker": "X"},
+)
+
+
+def plot_beta(
+    outcomes: Sequence[Outcome], stem: Path, quantity: Literal["E", "E_prime"] = "E"
+) -> list[Path]:
+    """Draws errors against the weight of the equivariance loss (figures 1, 2, 5 and 7 to 10).
+
+    Points are means over seeds and bars standard deviations. REMUL with GradNorm stands at its
+    initial weight; of settings with the same weight, that of the lowest validation loss is drawn.
+    Other methods are horizontal lines, in bands of one standard deviation. Equivariance errors
+    of rounding stand at the lower edge, and a cross at the upper edge where REMUL diverged.
+
+    Args:
+        outcomes: All outcomes of a study.
+        stem: Where to save the figure, without an ending.
+        quantity: The equivariance error.
+
+    Returns:
+        The figure as PNG and as SVG.
+    """
+    cases = group_cases(outcomes)
+    with_ood = any("ood" in run.errors() for outcome in outcomes for run in outcome.runs[:1])
+    quantities: tuple[Quantity, ...] = ("mse", *(("ood",) if with_ood else ()), quantity)
+    grid = _arrange(list(cases), quantities)
+    with paper_style():
+        handles = _handles(outcomes)
+        columns = _COLUMNS if len(grid[0]) > 2 else _COLUMNS // 2
+        height = _HEIGHT * len(grid) + _LEGEND_HEIGHT * math.ceil(len(handles) / columns)
+        figure = Figure(figsize=(_WIDTH * columns, height), layout="constrained")
+        FigureCanvasAgg(figure)
+        all_axes = figure.subplots(len(grid), len(grid[0]), squeeze=False)
+        for place, axes in zip(chain(*grid), all_axes.flat, strict=True):
+            if place is None:
+                axes.set_axis_off()
+            else:
+                _draw_panel(axes, cases[place[0]], place[1])
+        _label(grid, all_axes)
+        figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False)
+        return save_figures(figure, stem)
+
+
+def _arrange(cases: Sequence[str], quantities: Sequence[Quantity]) -> _Grid:
+    """Lays out panels: cases side by side, quantities below each other, or the other way round."""
+    if len(quantities) > 2 or len(cases) == 1:
+        return [[(case, quantity) for quantity in quantities] for case in cases]
+    width = min(_COLUMNS, len(cases))
+    padded = [*cases, *[None] * (-len(cases) % width)]
+    chunks = [padded[start : start + width] for start in range(0, len(cases), width)]
+    return [
+        [None if case is None else (case, quantity) for case in chunk]
+        for chunk in chunks
+        for quantity in quantities
+    ]
+
+
+def _label(grid: _Grid, all_axes: Any) -> None:
+    """Names each case where it comes first, and axes where the panel before has another."""
+    named: set[str] = set()
+    for i, j in product(range(len(grid)), range(len(grid[0]))):
+        place, axes = grid[i][j], all_axes[i, j]
+        if place is None:
+            continue
+        case, quantity = place
+        left = grid[i][j - 1] if j else None
+        under = grid[i + 1][j] if i + 1 < len(grid) else None
+        if case not in named:
+            axes.set_title(case, loc="left")
+            named.add(case)
+        if left is None or left[1] != quantity:
+            axes.set_ylabel(_LABELS[quantity])
+        if under is None or (under[0] != case and under[1] != quantity):
+            axes.set_xlabel("weight β")
+
+
+def _draw_panel(axes: Any, outcomes: Sequence[Outcome], quantity: Quantity) -> None:
+    """Draws a quantity on one case."""
+    axes.set(xscale="log", yscale="log")
+    for kind, style in _CURVES.items():
+        _draw_curve(axes, [o for o in outcomes if o.method.kind == kind], quantity, style)
+    exact = []
+    for outcome, style in _levels(outcomes):
+        if outcome.runs and _mean(outcome, quantity) > EXACT:
+            _draw_baseline(axes, outcome, quantity, style)
+        elif outcome.runs:
+            exact.append(style)
+    _mark_exact(axes, exact)
+    set_log_ticks(axes.xaxis)
+    set_log_ticks(axes.yaxis)
+    axes.grid(color="#e8e8e8", linewidth=0.5)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _draw_curve(axes: Any, outcomes: Sequence[Outcome], quantity: Quantity, style: _Style) -> None:
+    by_weight: dict[float, Outcome] = {}
+    for outcome in sorted(outcomes, key=lambda o: o.validation, reverse=True):
+        if outcome.runs or math.isinf(outcome.validation):
+            by_weight[_weight(outcome)] = outcome  # the lowest validation loss comes last
+    finished = {weight: found for weight, found in sorted(by_weight.items()) if found.runs}
+    unit = _UNITS.get(quantity, 1.0)
+    if finished:
+        axes.errorbar(
+            list(finished),
+            [_mean(found, quantity) for found in finished.values()],
+            [found.spread(quantity) / unit for found in finished.values()],
+            zorder=3,
+            **style,
+        )
+    for weight, found in by_weight.items():
+        if not found.runs:
+            edge = {"transform": axes.get_xaxis_transform(), "clip_on": False}
+            axes.plot(weight, 1.0, "x", color=style["color"], **edge)
+
+
+def _draw_baseline(axes: Any, outcome: Outcome, quantity: Quantity, style: _Style) -> None:
+    """Draws a horizontal line, with its marker at a place of its own along the line."""
+    mean = _mean(outcome, quantity)
+    line = {name: style[name] for name in ("color", "linestyle")}
+    draw_level(axes, mean, outcome.spread(quantity) / _UNITS.get(quantity, 1.0), **line)
+    place = (0.5 + _LEVELS.index(style)) / (len(_LEVELS) + 1)
+    marker = {"color": style["color"], "marker": style["marker"], "zorder": 4}
+    axes.plot(place, mean, transform=axes.get_yaxis_transform(), **marker)
+
+
+def _mark_exact(axes: Any, styles: Sequence[_Style]) -> None:
+    """Marks errors of rounding at the lower edge, below all others."""
+    if not styles:
+        return
+    low, high = axes.get_ylim()
+    axes.set_ylim(low / (high / low) ** 0.2, high)
+    for number, style in enumerate(styles):
+        marker = {"color": style["color"], "marker": style["marker"], "zorder": 4}
+        axes.plot(0.06 + 0.08 * number, 0.08, transform=axes.transAxes, **marker)
+    end = 0.02 + 0.08 * len(styles)
+    axes.text(end, 0.08, " exact", transform=axes.transAxes, va="center", fontstyle="italic")
+
+
+def _handles(outcomes: Sequence[Outcome]) -> list[Line2D]:
+    """The legend: curves, then horizontal lines, then what a cross means if there is one."""
+    styles = {
+        o.method.name: style
+        for kind, style in _CURVES.items()
+        for o in outcomes
+        if o.method.kind == kind
+    }
+    styles |= {outcome.method.name: style for outcome, style in _levels(outcomes)}
+    if any(o.method.kind in _CURVES and math.isinf(o.validation) for o in outcomes):
+        styles |= {"diverged": {"color": GREY, "marker": "x", "linestyle": "none"}}
+    return [Line2D([], [], label=name, **style) for name, style in styles.items()]
+
+
+def _levels(outcomes: Sequence[Outcome]) -> list[tuple[Outcome, _Style]]:
+    """The methods without a weight, each with its style."""
+    baselines = [o for o in chosen_outcomes(outcomes) if o.method.kind not in _CURVES]
+    return list(zip(baselines, islice(cycle(_LEVELS), len(baselines)), strict=True))
+
+
+def _weight(outcome: Outcome) -> float:
+    """The weight of the equivariance loss, at the beginning if it changes."""
+    return float({**outcome.method.options, **outcome.setting}.get("beta", TrainConfig.beta))
+
+
+def _mean(outcome: Outcome, quantity: Quantity) -> float:
+    return outcome.mean(quantity) / _UNITS.get(quantity, 1.0)

@@ -560,3 +560,19 @@ def test_hostile_checkpoint_is_not_run_on_resuming(tiny, tmp_path):
     with pytest.raises(ValueError, match=r"last\.ckpt is damaged or not a checkpoint of tensors"):
         train(tiny(), tmp_path / "run", resume=True, report=ignore)
     assert not (tmp_path / "exploded").exists()
+
+
+def test_run_keeps_the_source_of_its_data(finished):
+    assert finished.data() == {
+        "source": "simulated by the published recipe",
+        "published": True,
+        "graphs": {"train": 10, "val": 8, "test": 8, "ood": 8},
+    }
+
+
+def test_run_keeps_the_error_of_every_test_graph(finished):
+    errors = finished.errors()
+    assert {split: values.mean().item() for split, values in errors.items()} == pytest.approx(
+        {split: found["mse"] for split, found in finished.results().items()}, rel=1e-6
+    )
+    assert [len(values) for values in errors.values()] == [8, 8]

@@ -25,6 +25,7 @@ PACKAGES = {
     "pyg_remul/datasets": "datasets",
     "pyg_remul/models": "models",
     "pyg_remul/ops": "pyg_remul/ops",
+    "pyg_remul/reproduction": "pyg_remul/reproduction",
 }
 LINKS = ("benchmarks", "datasets", "models")
 RESOURCES = ("molecules.xyz", "py.typed")
@@ -75,6 +76,7 @@ import json, sys
 import pyg_remul
 loaded = list(sys.modules)
 import pyg_remul.benchmarks, pyg_remul.datasets, pyg_remul.models, pyg_remul.ops
+import pyg_remul.reproduction
 places = {name: sys.modules[name].__file__ for name in sys.modules if name.startswith("pyg_remul")}
 from pyg_remul.cli import main
 try:
@@ -106,7 +108,7 @@ def test_wheel_holds_every_file_of_the_packages_once(wheel):
 
 
 def test_packages_hold_nothing_but_modules():
-    kept = {"__pycache__", "ops", *RESOURCES, *LINKS}
+    kept = {"__pycache__", "ops", "reproduction", *RESOURCES, *LINKS}
     for folder in PACKAGES.values():
         others = [p.name for p in (ROOT / folder).iterdir() if p.suffix != ".py"]
         assert set(others) <= kept

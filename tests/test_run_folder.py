@@ -8,6 +8,8 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+import torch
+from helpers import assert_same
 
 from pyg_remul import __version__
 from pyg_remul.presets import preset
@@ -127,3 +129,38 @@ def test_metrics_are_a_table(folder):
 def test_checkpoints_lie_in_one_folder(folder):
     names = [path.relative_to(folder.path).as_posix() for path in (folder.best, folder.last)]
     assert names == ["checkpoints/best.ckpt", "checkpoints/last.ckpt"]
+
+
+@pytest.fixture
+def errors():
+    return {"test": torch.rand(3, dtype=torch.float64), "ood": torch.rand(2).double()}
+
+
+def test_errors_of_graphs_come_back_exactly(folder, errors):
+    assert folder.errors() == {}
+    folder.write_errors(errors)
+    assert_same(folder.errors(), errors)
+
+
+def test_errors_are_a_table_with_their_origins(folder):
+    errors = {"test": torch.tensor([0.5, 0.25]), "ood": torch.tensor([1.0])}
+    folder.write_errors(errors, {"test": {"trial": torch.tensor([3, 7])}, "ood": {}})
+    text = (folder.path / "errors.csv").read_text()
+    assert text == "split,graph,mse,trial\ntest,0,0.5,3\ntest,1,0.25,7\nood,0,1.0,\n"
+
+
+def test_origins_come_back(folder, errors):
+    origins = {"test": {"trial": torch.arange(3), "frame": torch.tensor([9, 8, 7])}, "ood": {}}
+    folder.write_errors(errors, origins)
+    assert_same(folder.origins(), origins)
+
+
+def test_errors_of_older_versions_have_no_origins(folder, errors):
+    folder.write_errors(errors)
+    assert folder.origins() == {"test": {}, "ood": {}}
+
+
+def test_source_of_the_data_is_kept(folder):
+    assert folder.data() is None
+    folder.write_data({"source": "simulated", "graphs": {"train": 3}})
+    assert folder.data() == {"source": "simulated", "graphs": {"train": 3}}

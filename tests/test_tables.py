@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pyg_remul.tables import markdown_table
+from pyg_remul.tables import csv_table, markdown_table
 
 
 def test_columns_are_aligned():
@@ -37,3 +37,12 @@ def test_table_may_have_one_column():
 def test_row_of_another_length_is_refused(row):
     with pytest.raises(ValueError, match="zip"):
         markdown_table(["a", "b"], [row])
+
+
+def test_csv_has_full_precision_and_quotes_what_needs_it():
+    rows = [{"name": 'a, "b"', "x": 0.1 + 0.2}]
+    assert csv_table(rows) == 'name,x\n"a, ""b""",0.30000000000000004\n'
+
+
+def test_csv_without_rows_has_no_columns():
+    assert csv_table([]) == "\n"

@@ -125,7 +125,7 @@ def _label(grid: _Grid, all_axes: Any) -> None:
             named.add(case)
         if left is None or left[1] != quantity:
             axes.set_ylabel(_LABELS[quantity])
-        if under is None:
+        if under is None or (under[0] != case and under[1] != quantity):
             axes.set_xlabel("weight β")
 
 

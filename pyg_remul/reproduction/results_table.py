@@ -20,6 +20,7 @@ __all__ = ["describe_setting", "format_measured", "write_tables"]
 QUANTITIES: tuple[Quantity, ...] = ("mse", "ood", "E", "E_prime", "E_relative", "E_prime_relative")
 NUMERICALLY_ZERO = 1e-6
 _HUNDREDTHS = 1e-2
+_FURTHER: dict[Quantity, str] = {"ood": "MSE OOD (1e-2)", "E": "E", "E_prime": "E'"}
 _MARKS = {"best": "**", "near": "*", "": ""}
 
 
@@ -90,7 +91,7 @@ def _section(case: str, outcomes: Sequence[Outcome], lines: Sequence[Line]) -> s
 def _caption(case: str, lines: Sequence[Line]) -> str:
     finished = next((line.outcome for line in lines if line.outcome.runs), None)
     if finished is None:
-        return f"**{case}**: every run diverged."
+        return f"**{case}: every run diverged.**"
     found = finished.provenance()
     sizes = ", ".join(f"{number:,} {split}" for split, number in found.graphs.items())
     compared = any(line.published for line in lines) and not found.published
@@ -100,11 +101,10 @@ def _caption(case: str, lines: Sequence[Line]) -> str:
 
 def _case_table(lines: Sequence[Line]) -> str:
     outcomes = [line.outcome for line in lines]
-    shown = [quantity for quantity in QUANTITIES[:4] if any(_has(o, quantity) for o in outcomes)]
+    further = [name for name in _FURTHER if any(_has(outcome, name) for outcome in outcomes)]
     splits = list(dict.fromkeys(split for line in lines for split in line.by_cluster))
-    headings = {"mse": "MSE (1e-2)", "ood": "MSE OOD (1e-2)", "E": "E", "E_prime": "E'"}
-    header = ["", "setting", "tried", "passes", "seeds", headings[shown[0]], "paper"]
-    header += [headings[quantity] for quantity in shown[1:]]
+    header = ["", "setting", "tried", "passes", "seeds", "MSE (1e-2)", "paper"]
+    header += [_FURTHER[name] for name in further]
     header += ["REMUL / this" + ("" if split == "test" else f", {split}") for split in splits]
     rows = [
         [
@@ -115,7 +115,7 @@ def _case_table(lines: Sequence[Line]) -> str:
             str(len(line.outcome.runs)),
             _result(line),
             _published(line),
-            *(_quantity(line.outcome, quantity) for quantity in shown[1:]),
+            *(_quantity(line.outcome, quantity) for quantity in further),
             *(_ratio(line.by_cluster.get(split)) for split in splits),
         ]
         for line in lines

@@ -81,7 +81,7 @@ def compare(
         Interval(value=0.5, low=0.5, high=0.5)
     """
     check_integers(num_resamples=num_resamples)
-    errors = [x.double().reshape(-1, x.size(-1)).mean(dim=0) for x in (first, second)]
+    errors = [torch.atleast_2d(x.double()).mean(dim=0) for x in (first, second)]
     if errors[0].shape != errors[1].shape or len(errors[0]) == 0:
         raise ValueError(
             f"`second` must have the errors of the {len(errors[0])} graphs of `first`, at least "

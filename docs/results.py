@@ -1,0 +1,52 @@
+"""Puts what was reproduced into the places of docs/results.md, tables and figures.
+
+Run: python docs/results.py [FOLDER], after pyg-remul reproduce TARGET [--out FOLDER] for each
+target. Places of what the folder lacks stay as they are.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from pathlib import Path
+
+from pyg_remul.files import replacing, write_text
+
+PAGE = Path(__file__).with_suffix(".md")
+PLACE = re.compile(r"<!-- (?P<target>[\w-]+) (?P<scale>\w+) -->\n.*?<!-- end -->", re.DOTALL)
+
+
+def main(page: Path = PAGE) -> None:
+    """Rewrites the page, and copies the pictures that it shows to the folder of its name."""
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/reproduce")
+
+    def renew(place: re.Match[str]) -> str:
+        name = f"{place['target']}-{place['scale']}"
+        parts = [*read_table(folder / name), *show_figures(folder / name, page.with_suffix(""))]
+        if not parts:
+            return place[0]
+        return "\n\n".join([place[0].splitlines()[0], *parts, "<!-- end -->"])
+
+    write_text(page, PLACE.sub(renew, page.read_text(encoding="utf-8")))
+
+
+def read_table(folder: Path) -> list[str]:
+    """The table of a target, if it has one."""
+    path = folder / "table.md"
+    return [path.read_text(encoding="utf-8").strip()] if path.exists() else []
+
+
+def show_figures(folder: Path, pictures: Path) -> list[str]:
+    """Copies the figures of a target, and refers to them."""
+    shown = []
+    for path in sorted(folder.glob("[!.]*.png")):
+        copied = pictures / f"{folder.name}-{path.name}"
+        with replacing(copied) as temporary:
+            shutil.copyfile(path, temporary)
+        shown.append(f"![{folder.name}, {path.stem}]({pictures.name}/{copied.name})")
+    return shown
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""The page of results."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parent.parent / "docs"
+OLD = "before\n\n<!-- table2 laptop -->\nold\n<!-- end -->\n\nafter\n"
+
+
+@pytest.fixture
+def renewed(monkeypatch, tmp_path):
+    """Renews a page from the folder `out`."""
+
+    def renew(page=OLD):
+        path = tmp_path / "docs" / "results.md"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(page, encoding="utf-8")
+        monkeypatch.setattr("sys.argv", ["results.py", str(tmp_path / "out")])
+        runpy.run_path(str(DOCS / "results.py"))["main"](path)
+        return path.read_text(encoding="utf-8")
+
+    return renew
+
+
+@pytest.fixture
+def out(tmp_path):
+    """What the target table2 wrote at one scale."""
+    folder = tmp_path / "out" / "table2-laptop"
+    folder.mkdir(parents=True)
+    (folder / "table.md").write_text("| MSE ± sd |\n", encoding="utf-8")
+    return folder
+
+
+def test_table_takes_the_place_of_the_old(renewed, out):
+    place = "<!-- table2 laptop -->\n\n| MSE ± sd |\n\n<!-- end -->"
+    assert renewed() == f"before\n\n{place}\n\nafter\n"
+
+
+def test_page_can_be_renewed_again(renewed, out):
+    first = renewed()
+    assert renewed(first) == first
+
+
+def test_place_of_another_scale_is_left(renewed, out):
+    page = OLD.replace("laptop", "paper")
+    assert renewed(page) == page
+
+
+def test_figures_are_copied_and_shown_below_the_table(renewed, out, tmp_path):
+    for name in ("E.png", "E_prime.png", "E.svg"):
+        (out / name).write_bytes(name.encode())
+    page = renewed()
+    shown = re.findall(r"!\[(.*?)\]\((.*?)\)", page)
+    assert shown == [
+        ("table2-laptop, E", "results/table2-laptop-E.png"),
+        ("table2-laptop, E_prime", "results/table2-laptop-E_prime.png"),
+    ]
+    assert [(tmp_path / "docs" / path).read_bytes() for _, path in shown] == [
+        b"E.png",
+        b"E_prime.png",
+    ]
+    assert page.index("MSE") < page.index("![")
+
+
+def test_target_may_have_figures_alone(renewed, out):
+    (out / "table.md").unlink()
+    (out / "E.png").touch()
+    assert "old" not in renewed()
+
+
+def test_unfinished_picture_of_another_writer_is_not_shown(renewed, out):
+    (out / ".E.0123456789abcdef.png").touch()
+    assert "![" not in renewed()
+
+
+def test_places_of_the_page_name_targets_and_scales():
+    page = (DOCS / "results.md").read_text(encoding="utf-8")
+    places = re.findall(r"<!-- ([\w-]+) (\w+) -->\n", page)
+    assert len(places) == page.count("<!-- end -->") > 10
+    assert {scale for _, scale in places} <= {"laptop", "paper"}

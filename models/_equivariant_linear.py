@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -52,6 +53,7 @@ class EquiLinear(ExactTables):
         (torch.Size([16, 7, 4]), torch.Size([7, 5]))
     """
 
+    filter_axes: ClassVar = {"weight": (1,)}
     index: Tensor
     sizes: Tensor
 

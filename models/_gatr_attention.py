@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch_geometric.nn.inits import reset
@@ -44,6 +46,8 @@ class GeometricAttention(nn.Module):
         >>> x.shape, s.shape
         (torch.Size([16, 3, 4]), torch.Size([3, 8]))
     """
+
+    filter_axes: ClassVar = {"log_scale": ()}
 
     def __init__(self, channels: int, scalars: int, heads: int) -> None:
         super().__init__()

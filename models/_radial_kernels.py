@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +36,8 @@ class RadialNetworks(nn.Module):
         >>> [tuple(y.shape) for y in networks(torch.ones(7, 2))]
         [(7, 3), (7, 5), (7, 3)]
     """
+
+    filter_axes: ClassVar = {"weights": (0, 2), "biases": (), "gains": (), "shifts": ()}
 
     def __init__(self, in_channels: int, outputs: Sequence[int], hidden_channels: int = 32) -> None:
         super().__init__()

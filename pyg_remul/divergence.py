@@ -41,7 +41,8 @@ def check_weights(model: nn.Module) -> None:
     Raises:
         NonFiniteError: If there are such.
     """
-    if not _has_finite_weights(model):
+    finite = [weight.isfinite().all() for weight in model.parameters()]
+    if finite and not torch.stack(finite).all():
         raise NonFiniteError("the weights are not finite.")
 
 
@@ -61,24 +62,17 @@ def refuse_diverged(folder: RunFolder) -> None:
 
 @contextmanager
 def recorded_divergence(folder: RunFolder, module: lightning.LightningModule) -> Iterator[None]:
-    """Notes in a run's folder that it diverged, if that is why what is done inside fails.
+    """Notes in a run's folder that it diverged, if numbers that are not finite end what is inside.
 
     Args:
         folder: The folder of the run.
-        module: What is trained, of whose weights other refusals may be a consequence.
+        module: What is trained.
 
     Raises:
-        DivergenceError: Instead of what was raised inside.
+        DivergenceError: Instead of :class:`~pyg_remul.checks.NonFiniteError`.
     """
     try:
         yield
-    except ValueError as error:
-        if not isinstance(error, NonFiniteError) and _has_finite_weights(module):
-            raise
+    except NonFiniteError as error:
         folder.write_divergence(module.global_step, str(error))
         refuse_diverged(folder)
-
-
-def _has_finite_weights(model: nn.Module) -> bool:
-    finite = [weight.isfinite().all() for weight in model.parameters()]
-    return not finite or bool(torch.stack(finite).all())

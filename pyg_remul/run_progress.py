@@ -74,7 +74,7 @@ class RunProgress:
         ends = tqdm.format_interval(sum(left) / max(1, len(running))) if self._spent else "?"
         runs = f"{self._finished}/{self._finished + len(left)} runs, {ends} left"
         self._bar.set_description_str(runs, refresh=False)
-        self._bar.update(self._spent - self._bar.n)
+        self._bar.update((self._spent if left else self._bar.total) - self._bar.n)
 
     def close(self) -> None:
         """Ends the bar."""

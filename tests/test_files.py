@@ -129,3 +129,23 @@ def test_leftovers_are_the_temporary_files_of_killed_writers(tmp_path):
         remove_leftovers(path)
         assert os.listdir(tmp_path) == []
         temporary.write_text("whole")
+
+
+def test_file_that_another_process_prepares_is_refused_without_waiting(tmp_path):
+    path = tmp_path / "a.txt"
+    with (
+        locked(path),
+        pytest.raises(BlockingIOError, match=r"Another process prepares .*a\.txt\."),
+        locked(path, wait=False),
+    ):
+        pass
+
+
+def test_file_that_no_process_prepares_is_locked_without_waiting(tmp_path):
+    path = tmp_path / "a.txt"
+    with (
+        locked(path, wait=False),
+        pytest.raises(BlockingIOError, match=r"a\.txt"),
+        locked(path, wait=False),
+    ):
+        pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 from importlib import metadata
 from pathlib import Path
@@ -129,6 +130,28 @@ def test_metrics_are_a_table(folder):
 def test_checkpoints_lie_in_one_folder(folder):
     names = [path.relative_to(folder.path).as_posix() for path in (folder.best, folder.last)]
     assert names == ["checkpoints/best.ckpt", "checkpoints/last.ckpt"]
+
+
+def test_divergence_tells_when_and_how(folder):
+    assert folder.divergence() is None
+    folder.write_divergence(40, "the weights are not finite.")
+    assert folder.divergence() == "after 40 steps, the weights are not finite."
+
+
+def test_run_that_diverged_has_no_finite_validation_loss(folder):
+    folder.write_metrics([{"val/loss": 1.0}])
+    assert folder.lowest_validation_loss() == 1.0
+    folder.write_divergence(40, "the weights are not finite.")
+    assert folder.lowest_validation_loss() == math.inf
+
+
+def test_leftovers_are_removed_and_nothing_else(claimed):
+    before = sorted(claimed.path.rglob("*"))
+    claimed.checkpoints.mkdir()
+    for path in (claimed.best, claimed.last, claimed.path / "results.json"):
+        path.with_name(f".{path.stem}.{'a' * 32}{path.suffix}").touch()
+    claimed.remove_leftovers()
+    assert sorted(claimed.path.rglob("*")) == sorted([*before, claimed.checkpoints])
 
 
 @pytest.fixture

@@ -6,45 +6,28 @@ import os
 import signal
 import subprocess
 import sys
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
-import torch
+from in_process import InProcess
 
 from pyg_remul import run_pool
+from pyg_remul.divergence import DivergenceError
+from pyg_remul.files import locked
 from pyg_remul.presets import preset
-from pyg_remul.run_pool import available_cores, train_all
+from pyg_remul.run_pool import Plan, available_cores, train_all, train_by_plan
 
 METHODS = ("plain", "remul")
 RUNS = {Path(name): preset("nbody", method=name, steps=20, val_every=10) for name in METHODS}
 
 
-class InProcess:
-    """A pool that runs one task after the other in this process."""
-
-    def __init__(self, _workers, _context, set_up, arguments):
-        handler = signal.getsignal(signal.SIGINT)
-        set_up(*arguments[:1], torch.get_num_threads())
-        signal.signal(signal.SIGINT, handler)
-
-    def submit(self, function, *arguments):
-        future = Future()
-        try:
-            future.set_result(function(*arguments))
-        except Exception as error:
-            future.set_exception(error)
-        return future
-
-    def shutdown(self, **options):
-        pass
-
-
 @pytest.fixture
-def in_process(monkeypatch):
+def in_process(monkeypatch, tmp_path):
     """Lists the runs instead of training them."""
     trained = []
+    monkeypatch.chdir(tmp_path)
 
     def train(options, folder, *, report, resume):
         trained.append((folder, options, resume))
@@ -69,6 +52,78 @@ def test_error_of_a_run_surfaces(in_process, monkeypatch):
     monkeypatch.setattr(run_pool, "train", fail)
     with pytest.raises(ValueError, match="plain holds a run with other options"):
         train_all(RUNS, 1)
+
+
+def test_divergence_of_a_run_surfaces_after_the_others(in_process, monkeypatch):
+    begun = []
+
+    def diverge(options, folder, **arguments):
+        begun.append(folder.name)
+        if folder.name == "plain":
+            raise DivergenceError(folder, "after 4 steps, the weights are not finite.")
+        return {}
+
+    monkeypatch.setattr(run_pool, "train", diverge)
+    with pytest.raises(DivergenceError, match=r"run in plain diverged: after 4 steps, the weights"):
+        train_all(RUNS, 1)
+    assert begun == ["plain", "remul"]
+
+
+def follow(runs, *, after=None, workers=1):
+    """Trains by a plan that has further runs once others have ended; gives the endings."""
+    endings = {}
+
+    def plan():
+        known = dict(runs) | ((after or {}) if len(endings) >= len(runs) else {})
+        return Plan({folder: known[folder] for folder in known if folder not in endings})
+
+    train_by_plan(plan, workers, finish=endings.__setitem__)
+    return endings
+
+
+def test_plan_may_grow_with_what_has_ended(in_process):
+    later = {Path("later"): preset("nbody", method="plain", steps=20, val_every=10, seed=1)}
+    assert list(follow(RUNS, after=later)) == [*RUNS, Path("later")]
+    assert [folder for folder, _, _ in in_process] == [*RUNS, Path("later")]
+
+
+def test_divergence_is_an_ending(in_process, monkeypatch):
+    def diverge(options, folder, **arguments):
+        raise DivergenceError(folder, "at once")
+
+    monkeypatch.setattr(run_pool, "train", diverge)
+    assert [str(ending) for ending in follow(RUNS).values()] == [
+        "The run in plain diverged: at once",
+        "The run in remul diverged: at once",
+    ]
+
+
+def test_nothing_is_started_for_an_empty_plan(monkeypatch, capsys):
+    monkeypatch.setattr(run_pool, "ProcessPoolExecutor", None)
+    train_by_plan(lambda: Plan({}), 1)
+    assert capsys.readouterr().err == ""
+
+
+def test_run_that_another_process_trains_comes_last(in_process, monkeypatch):
+    with ExitStack() as other:
+        other.enter_context(locked(Path("plain")))
+        train = run_pool.train
+
+        def release(options, folder, **arguments):
+            other.close()
+            return train(options, folder, **arguments)
+
+        monkeypatch.setattr(run_pool, "train", release)
+        follow(RUNS)
+    assert [folder.name for folder, _, _ in in_process] == ["remul", "plain"]
+
+
+def test_leftovers_of_a_process_that_was_killed_are_removed(in_process):
+    leftover = Path("plain") / "checkpoints" / f".last.{'0' * 32}.ckpt"
+    leftover.parent.mkdir(parents=True)
+    leftover.touch()
+    train_all(RUNS, 1)
+    assert not leftover.exists()
 
 
 def test_bar_counts_the_runs(in_process, capsys):

@@ -31,6 +31,9 @@ BETAS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 """Weights of the equivariance loss."""
 
 _TINY: Setting = {
+    "hidden_channels": 8,
+    "num_layers": 1,
+    "num_degrees": 2,
     "steps": 4,
     "val_every": 2,
     "batch_size": 4,

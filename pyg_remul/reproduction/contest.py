@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from pyg_remul.config import TrainConfig
 from pyg_remul.reproduction.outcomes import Outcome
 from pyg_remul.reproduction.shared_runs import SharedRuns
-from pyg_remul.reproduction.study import Case, Method, Setting, Study
-from pyg_remul.run_folder import RunFolder
+from pyg_remul.reproduction.study import Case, Method, Study
 
 __all__ = ["Contest"]
 
@@ -40,74 +41,73 @@ class Contest:
         """Whether the settings are compared in trials."""
         return not self.method.sweep and len(self.method.settings) > 1
 
+    @property
+    def validations(self) -> list[float]:
+        """The loss by which each setting is compared, NaN as long as it is not known."""
+        return [self._validation(place) for place in range(len(self.method.settings))]
+
     def trials(self) -> list[TrainConfig]:
         """The trials that have not ended."""
-        if not self.by_trials:
-            return []
-        configs = [self._trial(setting) for setting in self.method.settings]
-        return [config for config in configs if self.runs.loss(config) is None]
+        return self._left(self._trials) if self.by_trials else []
 
     def missing(self) -> list[TrainConfig]:
         """The full runs that have not ended, while trials are left those of any setting."""
-        if not self.by_trials:
-            settings = list(self.method.settings)
-        elif self.trials():
-            settings = list(self.method.settings[:1])
-        else:
-            settings = [self.method.settings[self.chosen]]
-        return [
-            config
-            for setting in settings
-            if self.validation(setting) != math.inf
-            for config in self._full(setting)
-            if self.runs.loss(config) is None
-        ]
-
-    @property
-    def chosen(self) -> int:
-        """The place of the setting with the lowest validation loss, the first of equal ones."""
-        losses = [self.validation(setting) for setting in self.method.settings]
-        return losses.index(min(losses))
-
-    def validation(self, setting: Setting) -> float:
-        """The loss by which a setting is compared, NaN as long as it is not known.
-
-        Args:
-            setting: One of the method's.
-        """
-        losses = [self.runs.loss(config) for config in self._full(setting)]
-        if math.inf in losses:
-            return math.inf
-        if self.by_trials:
-            losses = [self.runs.loss(self._trial(setting))]
-        known = [loss for loss in losses if loss is not None]
-        return statistics.fmean(known) if len(known) == len(losses) else math.nan
+        validations = self.validations
+        places = [place for place, loss in enumerate(validations) if loss != math.inf]
+        if self.by_trials and places:
+            places = places[:1] if self.trials() else [_lowest(validations)]
+        return [config for place in places for config in self._left(self._full[place])]
 
     def outcomes(self) -> list[Outcome]:
         """What each setting gave, once nothing is missing."""
+        validations = self.validations
+        chosen = _lowest(validations)
         return [
             Outcome(
                 case=self.case,
                 method=self.method,
                 setting=setting,
-                runs=self._finished(setting) if chosen or not self.by_trials else (),
-                validation=self.validation(setting),
-                chosen=chosen,
+                runs=()
+                if loss == math.inf or (self.by_trials and place != chosen)
+                else tuple(map(self.runs.folder, self._full[place])),
+                validation=loss,
+                chosen=place == chosen,
             )
-            for place, setting in enumerate(self.method.settings)
-            for chosen in [place == self.chosen]
+            for place, (setting, loss) in enumerate(
+                zip(self.method.settings, validations, strict=True)
+            )
         ]
 
-    def _trial(self, setting: Setting) -> TrainConfig:
-        return self.study.trial(self.case, self.method, setting, data=self.data)
-
-    def _full(self, setting: Setting) -> list[TrainConfig]:
+    @cached_property
+    def _trials(self) -> list[TrainConfig]:
         return [
-            self.study.config(self.case, self.method, setting, seed=seed, data=self.data)
-            for seed in range(self.study.seeds)
+            self.study.trial(self.case, self.method, setting, data=self.data)
+            for setting in self.method.settings
         ]
 
-    def _finished(self, setting: Setting) -> tuple[RunFolder, ...]:
-        if self.validation(setting) == math.inf:
-            return ()
-        return tuple(self.runs.folder(config) for config in self._full(setting))
+    @cached_property
+    def _full(self) -> list[list[TrainConfig]]:
+        return [
+            [
+                self.study.config(self.case, self.method, setting, seed=seed, data=self.data)
+                for seed in range(self.study.seeds)
+            ]
+            for setting in self.method.settings
+        ]
+
+    def _left(self, configs: Iterable[TrainConfig]) -> list[TrainConfig]:
+        return [config for config in configs if self.runs.loss(config) is None]
+
+    def _validation(self, place: int) -> float:
+        losses = [self.runs.loss(config) for config in self._full[place]]
+        if math.inf in losses:
+            return math.inf
+        if self.by_trials:
+            losses = [self.runs.loss(self._trials[place])]
+        known = [loss for loss in losses if loss is not None]
+        return statistics.fmean(known) if len(known) == len(losses) else math.nan
+
+
+def _lowest(losses: list[float]) -> int:
+    """The place of the lowest loss, the first of equal ones."""
+    return losses.index(min(losses))

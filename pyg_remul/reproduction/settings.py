@@ -49,8 +49,8 @@ class Reproduction:
     molecules: tuple[str, ...] = MOLECULES
     """The molecules."""
     delta: int = 3000
-    """Frames between input and target of molecules; the results of others lie in
-    TARGET-SCALE-DELTA."""
+    """Frames between input and target of molecules; results of other numbers than 3000 lie in
+    TARGET-DELTA-SCALE."""
     seeds: int = 3
     """Runs of each setting that is trained in full; one at scale smoke."""
     workers: int = available_cores()
@@ -61,6 +61,8 @@ class Reproduction:
     def __post_init__(self) -> None:
         check_choice("scale", self.scale, get_args(Scale))
         check_choice("source", self.source, ("md17", "xtb"))
+        if not self.molecules:
+            raise ValueError("`molecules` must name one or more, got none.")
         for molecule in self.molecules:
             check_choice("molecules", molecule, MOLECULES)
         check_integers(delta=self.delta, seeds=self.seeds, workers=self.workers)
@@ -79,6 +81,8 @@ class Reproduction:
         Example:
             >>> Reproduction(scale="paper").folder("table2").as_posix()
             'runs/reproduce/table2-paper'
+            >>> Reproduction(scale="paper", delta=5000).folder("table2").as_posix()
+            'runs/reproduce/table2-5000-paper'
         """
         other = target in ("table2", "fig-md17") and self.delta != 3000
-        return self.out / f"{target}-{self.scale}{f'-{self.delta}' if other else ''}"
+        return self.out / f"{target}{f'-{self.delta}' if other else ''}-{self.scale}"

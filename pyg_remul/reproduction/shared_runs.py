@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import math
+from functools import cache
 from pathlib import Path
 
 from pyg_remul.config import TrainConfig
@@ -16,6 +17,7 @@ __all__ = ["SharedRuns", "digest"]
 _LOGGER = logging.getLogger(__name__)
 
 
+@cache
 def digest(config: TrainConfig) -> str:
     """Ten hexadecimal digits that stand for all that the result of a run depends on.
 

@@ -17,6 +17,8 @@ from pyg_remul.reproduction.catalogue import (
 )
 from pyg_remul.reproduction.complexity_report import report_complexity
 from pyg_remul.reproduction.engine import carry_out
+from pyg_remul.reproduction.landscape import LandscapeOptions
+from pyg_remul.reproduction.loss_surfaces import report_loss_surfaces
 from pyg_remul.reproduction.molecules_figure import draw_molecules
 from pyg_remul.reproduction.outcomes import Outcome
 from pyg_remul.reproduction.results_table import write_tables
@@ -28,6 +30,8 @@ __all__ = ["TARGETS", "Target"]
 
 Target: TypeAlias = Callable[[Reproduction, Path], None]
 """Takes the options and the folder of its results."""
+
+_WITH_SURFACES = ("Transformer", "+ augmentation", "+ REMUL", "GATr")
 
 _Figures: TypeAlias = Callable[[Sequence[Outcome], Path], object]
 
@@ -68,6 +72,20 @@ def _drawings(settings: Reproduction, folder: Path) -> None:
     draw_molecules(folder, dpi=50 if settings.scale == "smoke" else 300)
 
 
+def _loss_surfaces(settings: Reproduction, folder: Path) -> None:
+    study = _nbody(settings)
+    methods = tuple(method for method in study.methods if method.name in _WITH_SURFACES)
+    study = dataclasses.replace(study, cases=study.cases[:1], methods=methods)
+    checkpoints = {
+        outcome.method.name: [run.best for run in outcome.runs]
+        for outcome in _outcomes(study, settings)
+        if outcome.chosen
+    }
+    small = LandscapeOptions(num_points=5, num_pairs=1) if settings.scale == "smoke" else None
+    text = report_loss_surfaces(checkpoints, folder, data=settings.data, options=small)
+    print(text)  # noqa: T201
+
+
 def _motion(*motions: str) -> Callable[[Reproduction], Study]:
     return lambda settings: motion_study(motions, settings.scale, settings.seeds)
 
@@ -99,6 +117,7 @@ TARGETS: dict[TargetName, Target] = {
     "fig-mocap": _from_study(_motion("walk", "run"), _beta_figures),
     "fig-md17": _from_study(_molecules, _beta_figures),
     "fig-complexity": _complexity,
+    "fig-loss-surface": _loss_surfaces,
     "fig-samples": _from_study(_samples, _samples_figures),
     "fig-molecules": _drawings,
 }

@@ -1,0 +1,154 @@
+"""Loss surfaces of trained models, and whether they are convex (figure 4 of the paper)."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from torch import Tensor
+from tqdm import tqdm
+
+from pyg_remul.files import write_text
+from pyg_remul.reproduction.landscape import (
+    Curvature,
+    Landscape,
+    LandscapeOptions,
+    measure_landscape,
+)
+from pyg_remul.reproduction.surface_figure import plot_contours, plot_reliefs
+from pyg_remul.surface_shape import local_minima, nonconvex_share
+from pyg_remul.tables import markdown_table
+
+__all__ = ["report_loss_surfaces"]
+
+_RADII = (0.25, 0.5, 1.0)
+_FORMATS = ("png", "svg")
+
+
+def report_loss_surfaces(
+    checkpoints: Mapping[str, Sequence[Path]],
+    out: Path,
+    *,
+    data: Path | None = None,
+    options: LandscapeOptions | None = None,
+) -> str:
+    """Measures and draws the training loss around trained models.
+
+    In a folder, ``table.md`` has means and standard deviations, of what is measured at a model over
+    its seeds, of what is measured on a surface over seeds and pairs of directions; ``table.csv``
+    every surface; ``contours`` and ``reliefs``, PNG and SVG, the surfaces of each model's first
+    seed; and ``landscapes/`` the measurements, which are not repeated.
+
+    Args:
+        checkpoints: The checkpoints of each model, by its name, one a seed.
+        out: The folder.
+        data: Folder of the datasets, that of the runs by default.
+        options: How finely to measure.
+
+    Returns:
+        The table, in Markdown.
+
+    Raises:
+        FileNotFoundError: If a checkpoint is missing.
+        ValueError: If a model has no checkpoint, or a checkpoint or an earlier measurement is
+            damaged.
+    """
+    if empty := [name for name, paths in checkpoints.items() if not paths]:
+        raise ValueError(f"`checkpoints` must give one or more of each model, got none of {empty}.")
+    options = options or LandscapeOptions()
+    num_rows = options.num_pairs * options.num_points
+    total = num_rows * sum(map(len, checkpoints.values()))
+    found: dict[str, list[Landscape]] = {}
+    with tqdm(total=total, desc="loss surfaces", unit="row", dynamic_ncols=True) as bar:
+        for name, paths in checkpoints.items():
+            found[name] = []
+            for seed, path in enumerate(paths):
+                bar.set_postfix_str(f"{name}, seed {seed}")
+
+                def show(rows: int, before: int = bar.n) -> None:
+                    bar.update(before + rows - bar.n)
+
+                landscape = measure_landscape(
+                    path, out / "landscapes", options=options, data=data, report=show
+                )
+                found[name].append(landscape)
+    return _write_reports(found, out, options)
+
+
+def _write_reports(
+    found: Mapping[str, Sequence[Landscape]], out: Path, options: LandscapeOptions
+) -> str:
+    text = f"{_describe(options)}\n\n{_format_table(found)}"
+    write_text(out / "table.md", text + "\n")
+    write_text(out / "table.csv", _format_csv(found))
+    surfaces = {name: list(landscapes[0].surfaces) for name, landscapes in found.items()}
+    for plot, name in ((plot_contours, "contours"), (plot_reliefs, "reliefs")):
+        plot(surfaces, [out / f"{name}.{ending}" for ending in _FORMATS], options.extent)
+    return text
+
+
+def _describe(options: LandscapeOptions) -> str:
+    return (
+        "Mean squared error of all training graphs, in float64: its gradient and the extreme "
+        "eigenvalues and the trace of its Hessian at the weights (mean ± standard deviation over "
+        f"seeds), and on {options.num_points} x {options.num_points} points of "
+        f"{options.num_pairs} planes of random filter-normalised directions, up to "
+        f"{options.extent:g} along each (over seeds and planes), the percentage of the plane "
+        "within a distance from the weights where it is not convex, and its local minima."
+    )
+
+
+def _format_table(found: Mapping[str, Sequence[Landscape]]) -> str:
+    header = [
+        *("", "seeds", "loss (1e-3)", "gradient (1e-3)", "smallest eigenvalue", "largest"),
+        *("smallest / largest (1e-3)", "trace"),
+        *(f"not convex within {radius:g} (%)" for radius in _RADII),
+        "local minima",
+    ]
+    rows = []
+    for name, landscapes in found.items():
+        at = [landscape.curvature for landscape in landscapes]
+        shapes = [_shape(surface) for landscape in landscapes for surface in landscape.surfaces]
+        shares = zip(*(shape[:-1] for shape in shapes), strict=True)
+        rows.append(
+            [
+                *(name, str(len(landscapes))),
+                _cell([1e3 * c.loss for c in at]),
+                _cell([1e3 * c.gradient for c in at]),
+                _cell([c.smallest for c in at]),
+                _cell([c.largest for c in at]),
+                _cell([1e3 * c.ratio for c in at]),
+                _cell([c.trace for c in at]),
+                *(_cell([100 * share for share in column]) for column in shares),
+                _cell([shape[-1] for shape in shapes]),
+            ]
+        )
+    return markdown_table(header, rows)
+
+
+def _cell(values: Sequence[float]) -> str:
+    mean = f"{statistics.fmean(values):.3g}"
+    return f"{mean} ± {statistics.stdev(values):.2g}" if len(values) > 1 else mean
+
+
+def _shape(surface: Tensor) -> tuple[float, ...]:
+    """The shares that are not convex, within each radius, and the number of local minima."""
+    return *(nonconvex_share(surface, radius) for radius in _RADII), local_minima(surface)
+
+
+def _format_csv(found: Mapping[str, Sequence[Landscape]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    fields = [field.name for field in dataclasses.fields(Curvature)]
+    shares = [f"nonconvex_{radius:g}" for radius in _RADII]
+    writer.writerow(["model", "seed", "pair", *fields, *shares, "local_minima"])
+    for name, landscapes in found.items():
+        for seed, landscape in enumerate(landscapes):
+            at = dataclasses.astuple(landscape.curvature)
+            for pair, surface in enumerate(landscape.surfaces):
+                writer.writerow([name, seed, pair, *at, *_shape(surface)])
+    return text.getvalue()

@@ -1,0 +1,146 @@
+"""The engine that carries out studies."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+import shutil
+
+import pytest
+import torch
+from in_process import InProcess
+from tiny_studies import NBODY, SWEPT, TUNED, tiny_study
+
+from pyg_remul import run_pool
+from pyg_remul.reproduction import engine
+from pyg_remul.reproduction.engine import carry_out
+from pyg_remul.reproduction.study import Case, Method
+from pyg_remul.run_folder import RunFolder
+
+SINGLE = Method(name="GNN", kind="plain", options={"model": "gnn", "method": "plain"})
+GATR = Method(name="GATr", kind="rival", options={"model": "gatr", "method": "plain"})
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Trains in this process and lists the runs."""
+    calls, train = [], run_pool.train
+
+    def note(options, folder, **arguments):
+        calls.append((options, folder))
+        return train(options, folder, **arguments)
+
+    monkeypatch.setattr(run_pool, "ProcessPoolExecutor", InProcess)
+    monkeypatch.setattr(run_pool, "train", note)
+    return calls
+
+
+@pytest.fixture
+def planned(monkeypatch):
+    """Finishes runs without training them and lists them."""
+    calls = []
+
+    def finish(options, folder, **arguments):
+        calls.append(options)
+        run = RunFolder(folder)
+        run.claim(options)
+        run.write_metrics([{"val/loss": options.lr}])
+        run.write_errors({"test": torch.ones(2)}, {"test": {}})
+        run.write_results({"test": {"mse": options.lr}})
+        return run.results()
+
+    monkeypatch.setattr(run_pool, "ProcessPoolExecutor", InProcess)
+    monkeypatch.setattr(run_pool, "train", finish)
+    monkeypatch.setattr(engine, "load_task", lambda _: None)
+    return calls
+
+
+def summary(outcomes):
+    return [
+        (o.method, o.setting, o.validation, o.chosen, [run.path for run in o.runs], o.values("E"))
+        for o in outcomes
+    ]
+
+
+def test_study_has_the_outcomes_of_its_runs(trained, data, tmp_path):
+    outcomes = carry_out(tiny_study(), tmp_path, data, workers=1)
+    assert len(trained) == 2 + 2 + 4
+    assert [(o.method, o.setting) for o in outcomes] == [
+        (method, setting) for method in (TUNED, SWEPT) for setting in method.settings
+    ]
+    for chosen in (outcome for outcome in outcomes if outcome.chosen):
+        assert len(chosen.values("ood")) == len(chosen.values("E")) == 2
+        assert chosen.graph_errors().shape == (2, 4)
+
+
+def test_finished_study_is_not_repeated(trained, data, tmp_path, capsys):
+    first = carry_out(tiny_study(TUNED), tmp_path, data, workers=1)
+    trained.clear()
+    capsys.readouterr()
+    again = carry_out(tiny_study(TUNED), tmp_path, data, workers=1)
+    assert summary(again) == summary(first)
+    assert not trained
+    assert capsys.readouterr().err == ""
+
+
+def test_runs_that_are_there_are_taken_over(trained, data, tmp_path):
+    carry_out(tiny_study(SINGLE), tmp_path / "theirs", data, workers=1)
+    shutil.copytree(tmp_path / "theirs", tmp_path / "ours" / "copied")
+    trained.clear()
+    study = tiny_study(SINGLE, seeds=3)
+    (outcome,) = carry_out(study, tmp_path / "ours", data, workers=1)
+    assert [options.seed for options, _ in trained] == [2]
+    places = [run.path.parent.name for run in outcome.runs]
+    assert places == ["copied", "copied", "ours"]
+
+
+def test_run_that_diverges_does_not_end_the_study(trained, data, tmp_path, caplog):
+    settings = ({"lr": 1e38}, {"lr": 1e-3})
+    study = tiny_study(dataclasses.replace(TUNED, settings=settings))
+    with caplog.at_level(logging.WARNING):
+        outcomes = carry_out(study, tmp_path, data, workers=1)
+    assert [(o.chosen, len(o.runs)) for o in outcomes] == [(False, 0), (True, 2)]
+    assert outcomes[0].validation == math.inf
+    assert "diverged: after 2 steps, the weights are not finite." in caplog.text
+    trained.clear()
+    assert summary(carry_out(study, tmp_path, data, workers=1)) == summary(outcomes)
+    assert not trained
+
+
+def test_other_error_ends_the_study(trained, data, tmp_path, monkeypatch):
+    def fail(*arguments, **options):
+        raise ValueError("bad data")
+
+    monkeypatch.setattr(run_pool, "train", fail)
+    with pytest.raises(ValueError, match="bad data"):
+        carry_out(tiny_study(), tmp_path, data, workers=1)
+
+
+def test_trials_come_first_and_the_longest_runs_next(planned, data, tmp_path):
+    carry_out(tiny_study(SWEPT, GATR, TUNED, seeds=1), tmp_path, data, workers=1)
+    assert [(options.model, options.method, options.steps) for options in planned] == [
+        ("gnn", "plain", 4),
+        ("gnn", "plain", 4),
+        ("gatr", "plain", 8),
+        ("gnn", "remul", 8),
+        ("gnn", "remul", 8),
+        ("gnn", "plain", 8),
+    ]
+
+
+def test_data_are_prepared_once(planned, data, tmp_path, monkeypatch):
+    loaded = []
+    monkeypatch.setattr(engine, "load_task", loaded.append)
+    other = Case(name="larger", options={"task": "nbody", "num_train": 9})
+    study = dataclasses.replace(tiny_study(), cases=(NBODY, other), options={})
+    carry_out(study, tmp_path, data, workers=1)
+    assert [config.num_train for config in loaded] == [None, 9]
+    loaded.clear()
+    carry_out(study, tmp_path, data, workers=1)
+    assert not loaded

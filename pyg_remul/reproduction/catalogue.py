@@ -1,6 +1,7 @@
 """The studies behind the tables and figures of the paper, at three scales.
 
-Every rival is tuned over as many settings as REMUL has weights, by the validation loss. Of
+Every rival is tuned over as many settings as REMUL has weights, by the validation loss; a control,
+augmentation with two rotations a step, has REMUL's passes and options instead. Of
 arXiv:2410.17878 come the models, their sizes and the training at scale ``"paper"``; it prints no
 weights, and none of the grids.
 """
@@ -201,7 +202,7 @@ def md17_study(
             ),
             methods=(
                 _method("rival", "EGNN", "egnn", tuned),
-                *_unequivariant("gnn", "GNN", tuned),
+                *_unequivariant("gnn", "GNN", tuned, **common),
                 _sweep("gnn", "+ REMUL", "remul", **common),
                 _method("gradnorm", "+ REMUL, gradual", "gnn", _GAMMAS, **common),
             ),
@@ -268,12 +269,21 @@ def _sweep(
     return dataclasses.replace(_method(kind, name, model, settings, **options), sweep=True)
 
 
-def _unequivariant(model: str, name: str, settings: tuple[Setting, ...]) -> tuple[Method, ...]:
-    """The model as it is, with augmentation, and with augmentation at the passes of REMUL."""
+def _unequivariant(
+    model: str, name: str, settings: tuple[Setting, ...], **common: Any
+) -> tuple[Method, ...]:
+    """The model as it is, with augmentation, and a control that has all of REMUL but its loss.
+
+    Args:
+        model: The model.
+        name: What tables call it.
+        settings: Those among which the first two have a choice.
+        **common: The options of REMUL, which with as many passes are those of the control.
+    """
     return (
         _method("plain", name, model, settings),
         _method("augmentation", "+ augmentation", model, settings),
-        _method("augmentation", "+ augmentation, 2 rotations", model, settings, num_samples=2),
+        _method("augmentation", "+ augmentation, 2 rotations", model, num_samples=2, **common),
     )
 
 

@@ -16,7 +16,10 @@ from pyg_remul.benchmarks import BenchmarkName
 from pyg_remul.benchmarks.harness import Settings
 from pyg_remul.cli import main
 from pyg_remul.demo import DemoConfig
+from pyg_remul.divergence import DivergenceError
 from pyg_remul.presets import preset
+from pyg_remul.reproduction.settings import Reproduction, TargetName
+from pyg_remul.reproduction.targets import TARGETS
 from pyg_remul.run_folder import RunFolder
 from pyg_remul.simulation import SimulationConfig, SimulationError
 
@@ -89,7 +92,7 @@ def assert_one_line(error):
 
 def test_help_names_the_commands(show_help):
     text = show_help()
-    for command in ("train", "evaluate", "demo", "simulate", "bench"):
+    for command in ("train", "evaluate", "demo", "simulate", "bench", "reproduce"):
         assert f"• {command} " in text
 
 
@@ -297,7 +300,7 @@ def test_interruption_says_how_to_go_on(monkeypatch, capsys):
         main(["train"])
     assert capsys.readouterr().err == (
         "\npyg-remul: interrupted; train goes on from its last validation by --resume, demo, "
-        "simulate and bench complexity by the same command\n"
+        "simulate, bench complexity and reproduce by the same command\n"
     )
 
 
@@ -413,3 +416,68 @@ def test_impossible_setting_of_bench_is_told_in_one_line():
     with pytest.raises(SystemExit) as error:
         main(["bench", "rotation", "--rounds", "0"])
     assert str(error.value) == "pyg-remul: `rounds` must be positive, got 0."
+
+
+def test_divergence_is_told_in_one_line(monkeypatch):
+    def diverge(config, folder, **options):
+        raise DivergenceError(folder, "after 40 steps, the weights are not finite.")
+
+    monkeypatch.setattr(cli, "train", diverge)
+    with pytest.raises(SystemExit, match="diverged: after 40 steps, the weights are not") as error:
+        main(["train"])
+    assert_one_line(error)
+
+
+@pytest.fixture
+def reproduced(monkeypatch, tmp_path):
+    """Lists the targets that would be reproduced, with their settings and folders."""
+    calls = []
+
+    def stand_in(name):
+        def run(settings, folder):
+            folder.mkdir(parents=True)
+            calls.append((name, settings, folder))
+
+        return run
+
+    monkeypatch.chdir(tmp_path)
+    for name in TARGETS:
+        monkeypatch.setitem(TARGETS, name, stand_in(name))
+    return calls
+
+
+def test_reproduction_has_its_defaults(reproduced, capsys):
+    main(["reproduce", "fig-nbody"])
+    folder = Path("runs/reproduce/fig-nbody-laptop")
+    assert reproduced == [("fig-nbody", Reproduction(), folder)]
+    assert f"written to {folder}" in capsys.readouterr().out
+
+
+def test_reproduction_takes_its_options(reproduced):
+    data = ["--source", "xtb", "--molecules", "ethanol", "uracil", "--delta", "5000"]
+    folders = ["--out", "a", "--data", "b"]
+    how = ["--scale", "paper", "--seeds", "5", "--workers", "1", "--compile"]
+    main(["reproduce", "table2", *data, *folders, *how])
+    settings = Reproduction(
+        scale="paper",
+        out=Path("a"),
+        data=Path("b"),
+        source="xtb",
+        molecules=("ethanol", "uracil"),
+        delta=5000,
+        seeds=5,
+        workers=1,
+        compile=True,
+    )
+    assert reproduced == [("table2", settings, Path("a/table2-5000-paper"))]
+
+
+def test_all_targets_are_reproduced_one_after_the_other(reproduced):
+    main(["reproduce", "all", "--scale", "smoke"])
+    assert [name for name, _, _ in reproduced] == list(get_args(TargetName))
+
+
+def test_impossible_option_of_a_reproduction_is_told_in_one_line():
+    with pytest.raises(SystemExit) as error:
+        main(["reproduce", "table2", "--seeds", "0"])
+    assert str(error.value) == "pyg-remul: `seeds` must be positive, got 0."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import select
 import signal
 import sys
 import time
@@ -44,6 +45,7 @@ def kill_at(folder: Path, pattern: str, number: int) -> None:
     alive, held = os.pipe()
     process = os.fork()
     if process == 0:
+        os.setsid()
         os.close(alive)
         carry_out_in(folder)
         os._exit(1)
@@ -54,7 +56,10 @@ def kill_at(folder: Path, pattern: str, number: int) -> None:
     _, status = os.waitpid(process, 0)
     sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
     sys.stdout.flush()
-    os.read(alive, 1)  # which ends with the last process that inherited the other end
+    ended, _, _ = select.select([alive], [], [], 60)  # as the last process does that has ``held``
+    if not ended:
+        os.killpg(process, signal.SIGKILL)
+        raise RuntimeError("The workers outlive their parent.")
     os.close(alive)
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,19 +12,17 @@ from tqdm import tqdm
 
 from pyg_remul.files import write_text
 from pyg_remul.reproduction.landscape import (
-    Curvature,
     Landscape,
     LandscapeOptions,
     measure_landscape,
 )
 from pyg_remul.reproduction.surface_figure import plot_contours, plot_reliefs
 from pyg_remul.surface_shape import local_minima, nonconvex_share
-from pyg_remul.tables import markdown_table
+from pyg_remul.tables import csv_table, markdown_table
 
 __all__ = ["report_loss_surfaces"]
 
-_RADII = (0.25, 0.5, 1.0)
-_FORMATS = ("png", "svg")
+_RADII = (0.25, 0.5, 1.0)  # relative to the largest step along a direction
 
 
 def report_loss_surfaces(
@@ -82,12 +78,12 @@ def report_loss_surfaces(
 def _write_reports(
     found: Mapping[str, Sequence[Landscape]], out: Path, options: LandscapeOptions
 ) -> str:
-    text = f"{_describe(options)}\n\n{_format_table(found)}"
+    text = f"{_describe(options)}\n\n{_format_table(found, options)}"
     write_text(out / "table.md", text + "\n")
     write_text(out / "table.csv", _format_csv(found))
     surfaces = {name: list(landscapes[0].surfaces) for name, landscapes in found.items()}
-    for plot, name in ((plot_contours, "contours"), (plot_reliefs, "reliefs")):
-        plot(surfaces, [out / f"{name}.{ending}" for ending in _FORMATS], options.extent)
+    plot_contours(surfaces, out / "contours", options.extent)
+    plot_reliefs(surfaces, out / "reliefs", options.extent)
     return text
 
 
@@ -102,11 +98,11 @@ def _describe(options: LandscapeOptions) -> str:
     )
 
 
-def _format_table(found: Mapping[str, Sequence[Landscape]]) -> str:
+def _format_table(found: Mapping[str, Sequence[Landscape]], options: LandscapeOptions) -> str:
     header = [
         *("", "seeds", "loss (1e-3)", "gradient (1e-3)", "smallest eigenvalue", "largest"),
         *("smallest / largest (1e-3)", "trace"),
-        *(f"not convex within {radius:g} (%)" for radius in _RADII),
+        *(f"not convex within {radius * options.extent:g} (%)" for radius in _RADII),
         "local minima",
     ]
     rows = []
@@ -141,14 +137,14 @@ def _shape(surface: Tensor) -> tuple[float, ...]:
 
 
 def _format_csv(found: Mapping[str, Sequence[Landscape]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    fields = [field.name for field in dataclasses.fields(Curvature)]
-    shares = [f"nonconvex_{radius:g}" for radius in _RADII]
-    writer.writerow(["model", "seed", "pair", *fields, *shares, "local_minima"])
-    for name, landscapes in found.items():
-        for seed, landscape in enumerate(landscapes):
-            at = dataclasses.astuple(landscape.curvature)
-            for pair, surface in enumerate(landscape.surfaces):
-                writer.writerow([name, seed, pair, *at, *_shape(surface)])
-    return text.getvalue()
+    shapes = (*(f"nonconvex_{radius:g}" for radius in _RADII), "local_minima")
+    return csv_table(
+        [
+            {"model": name, "seed": seed, "pair": pair}
+            | dataclasses.asdict(landscape.curvature)
+            | dict(zip(shapes, _shape(surface), strict=True))
+            for name, landscapes in found.items()
+            for seed, landscape in enumerate(landscapes)
+            for pair, surface in enumerate(landscape.surfaces)
+        ]
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -94,9 +95,14 @@ def _perceptrons(settings: Reproduction) -> Study:
     return perceptron_study(scale=settings.scale, seeds=settings.seeds)
 
 
-def _molecules(settings: Reproduction) -> Study:
+def _molecules(settings: Reproduction, *, curve: bool = False) -> Study:
     return md17_study(
-        settings.molecules, settings.delta, settings.source, settings.scale, settings.seeds
+        settings.molecules,
+        settings.delta,
+        settings.source,
+        settings.scale,
+        settings.seeds,
+        curve=curve,
     )
 
 
@@ -115,7 +121,7 @@ TARGETS: dict[TargetName, Target] = {
     "table2": _from_study(_molecules),
     "fig-nbody": _from_study(_nbody, _beta_figures),
     "fig-mocap": _from_study(_motion("walk", "run"), _beta_figures),
-    "fig-md17": _from_study(_molecules, _beta_figures),
+    "fig-md17": _from_study(partial(_molecules, curve=True), _beta_figures),
     "fig-complexity": _complexity,
     "fig-loss-surface": _loss_surfaces,
     "fig-samples": _from_study(_samples, _samples_figures),

@@ -48,8 +48,10 @@ def test_settings_of_a_method_are_different_runs(name, scale):
 @pytest.mark.parametrize("name", ["nbody", "motion", "perceptron", "md17"])
 def test_rivals_are_tuned_over_as_many_settings_as_remul(name):
     methods = STUDIES[name]("paper").methods
-    tried = {method.name: len(method.settings) for method in methods if method.kind != "gradnorm"}
-    assert set(tried.values()) == {len(BETAS)}
+    rivals = [m for m in methods if m.kind != "gradnorm" and "num_samples" not in m.options]
+    assert {method.name: len(method.settings) for method in rivals} == {
+        method.name: len(BETAS) for method in rivals
+    }
 
 
 @pytest.mark.parametrize("name", ["nbody", "motion", "perceptron", "md17"])
@@ -59,10 +61,13 @@ def test_remul_tries_the_grid_of_weights(name):
 
 
 @pytest.mark.parametrize("name", ["nbody", "motion", "perceptron", "md17"])
-def test_augmentation_is_also_compared_at_the_passes_of_remul(name):
+def test_control_differs_from_remul_in_its_loss_alone(name):
     methods = STUDIES[name]("paper").methods
-    (remul,) = {method.passes for method in methods if method.kind == "remul"}
-    assert remul in {method.passes for method in methods if method.kind == "augmentation"}
+    (remul,) = (method for method in methods if method.kind == "remul")
+    (control,) = (method for method in methods if "num_samples" in method.options)
+    assert control.passes == remul.passes
+    assert control.settings == ({},)
+    assert control.options == remul.options | {"method": "augmentation", "num_samples": 2}
 
 
 @pytest.mark.parametrize("name", STUDIES)

@@ -121,17 +121,28 @@ def test_interrupted_measurement_ends_like_an_unbroken_one(measure, tmp_path, mo
         measure(report=crash)
     known = []
     resumed = measure(report=known.append)
-    assert known[0] == last
+    assert known == list(range(last, 7))
     assert resumed.surfaces.equal(whole.surfaces)
     assert resumed.curvature == whole.curvature
 
 
-def test_file_is_named_by_the_run_the_weights_and_the_options(measure, tmp_path):
+def test_file_is_named_by_the_run_and_the_options(measure, tmp_path):
     measure()
     measure(seed=1)
     measure(options=LandscapeOptions(num_points=3, num_pairs=1))
     names = sorted(name.rsplit("-", 1)[0] for name in os.listdir(tmp_path))
     assert names == ["nbody-transformer-plain"] * 3
+
+
+def test_file_is_named_by_the_weights(run, tmp_path):
+    content = torch.load(run("transformer"), weights_only=True)
+    content["state_dict"]["model.head.bias"] += 1.0
+    torch.save(content, tmp_path / "moved.ckpt")
+    found = [
+        measure_landscape(path, tmp_path / "landscapes", options=OPTIONS).curvature.loss
+        for path in (run("transformer"), tmp_path / "moved.ckpt")
+    ]
+    assert found[1] > found[0] + 0.5
 
 
 def test_damaged_file_is_refused_by_name(measure, tmp_path):

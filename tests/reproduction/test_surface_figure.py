@@ -28,8 +28,8 @@ def drawn(monkeypatch, tmp_path):
 
     def draw(plot, surfaces, **options):
         saved = []
-        monkeypatch.setattr(surface_figure, "save_figure", lambda figure, _: saved.append(figure))
-        plot(surfaces, [tmp_path / "figure.png"], **options)
+        monkeypatch.setattr(surface_figure, "save_figures", lambda figure, _: saved.append(figure))
+        plot(surfaces, tmp_path / "figure", **options)
         return saved[0]
 
     return draw
@@ -47,18 +47,16 @@ def hatched_points(axes):
 
 
 @pytest.mark.parametrize("plot", PLOTS)
-def test_files_have_the_formats_of_their_endings(plot, tmp_path):
-    plot(make_surfaces(), [tmp_path / "new" / "a.png", tmp_path / "new" / "a.svg"])
-    image = matplotlib.image.imread(tmp_path / "new" / "a.png")
-    assert image[..., :3].std() > 0.05
-    assert "<svg" in (tmp_path / "new" / "a.svg").read_text()[:500]
+def test_figure_is_an_image_and_a_drawing(plot, tmp_path):
+    image, drawing = plot(make_surfaces(), tmp_path / "new" / "a")
+    assert matplotlib.image.imread(image)[..., :3].std() > 0.05
+    assert "<svg" in drawing.read_text()[:500]
 
 
 @pytest.mark.parametrize("plot", PLOTS)
 def test_fills_are_pixels_within_the_svg(plot, tmp_path):
-    plot(make_surfaces(num_points=51), [tmp_path / "a.svg"])
-    text = (tmp_path / "a.svg").read_text()
-    assert "<image" in text
+    text = plot(make_surfaces(num_points=51), tmp_path / "a")[1].read_text()
+    assert text.count("<image") == 4 + 1  # with that of the colour bar
     assert len(text) < 1_000_000
 
 
@@ -96,7 +94,8 @@ def test_saddle_alone_is_hatched(drawn):
     assert [round(hatched_points(axes)) for axes in panels(figure)] == [0, 0, 64, 64]
 
 
-def test_losses_that_are_cut_off_are_not_taken_for_flat(drawn):
+def test_losses_that_are_cut_off_are_not_taken_for_flat(drawn, monkeypatch):
+    monkeypatch.setattr(surface_figure, "_QUANTILE", 0.5)
     surfaces = make_surfaces(pairs=1)
     surfaces["bowl"][0] *= 100
     assert hatched_points(panels(drawn(plot_contours, surfaces))[0]) == 0

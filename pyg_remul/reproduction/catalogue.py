@@ -1,7 +1,7 @@
 """The studies behind the tables and figures of the paper, at three scales.
 
-Every rival is tuned over as many settings as REMUL has weights, by the validation loss; a control,
-augmentation with two rotations a step, has REMUL's passes and options instead. Of
+Every rival is tuned over as many settings as REMUL has weights, by the validation loss. Controls
+have REMUL's options instead: the plain model, and augmentation with two rotations a step. Of
 arXiv:2410.17878 come the models, their sizes and the training at scale ``"paper"``; it prints no
 weights, and none of the grids.
 """
@@ -276,18 +276,25 @@ def _sweep(
 def _unequivariant(
     model: str, name: str, settings: tuple[Setting, ...], **common: Any
 ) -> tuple[Method, ...]:
-    """The model as it is, with augmentation, and a control that has all of REMUL but its loss.
+    """The model as it is and with augmentation, tuned, and as controls that lack REMUL's loss only.
 
     Args:
         model: The model.
         name: What tables call it.
-        settings: Those among which the first two have a choice.
-        **common: The options of REMUL, which with as many passes are those of the control.
+        settings: Those among which the tuned ones have a choice.
+        **common: The options of REMUL and of the controls, of which one has as many passes.
     """
     return (
         _method("plain", name, model, settings),
+        _method("plain", f"{name}, REMUL's options", model, **common),
         _method("augmentation", "+ augmentation", model, settings),
-        _method("augmentation", "+ augmentation, 2 rotations", model, num_samples=2, **common),
+        _method(
+            "augmentation",
+            "+ augmentation, REMUL's options and passes",
+            model,
+            num_samples=2,
+            **common,
+        ),
     )
 
 

@@ -48,7 +48,7 @@ def test_settings_of_a_method_are_different_runs(name, scale):
 @pytest.mark.parametrize("name", ["nbody", "motion", "perceptron", "md17"])
 def test_rivals_are_tuned_over_as_many_settings_as_remul(name):
     methods = STUDIES[name]("paper").methods
-    rivals = [m for m in methods if m.kind != "gradnorm" and "num_samples" not in m.options]
+    rivals = [m for m in methods if m.kind != "gradnorm" and "REMUL's" not in m.name]
     assert {method.name: len(method.settings) for method in rivals} == {
         method.name: len(BETAS) for method in rivals
     }
@@ -61,13 +61,14 @@ def test_remul_tries_the_grid_of_weights(name):
 
 
 @pytest.mark.parametrize("name", ["nbody", "motion", "perceptron", "md17"])
-def test_control_differs_from_remul_in_its_loss_alone(name):
+def test_controls_differ_from_remul_in_their_loss_alone(name):
     methods = STUDIES[name]("paper").methods
     (remul,) = (method for method in methods if method.kind == "remul")
-    (control,) = (method for method in methods if "num_samples" in method.options)
-    assert control.passes == remul.passes
-    assert control.settings == ({},)
-    assert control.options == remul.options | {"method": "augmentation", "num_samples": 2}
+    plain, turned = (method for method in methods if "REMUL's options" in method.name)
+    assert plain.settings == turned.settings == ({},)
+    assert turned.passes == remul.passes
+    assert plain.options == remul.options | {"method": "plain"}
+    assert turned.options == remul.options | {"method": "augmentation", "num_samples": 2}
 
 
 @pytest.mark.parametrize("name", STUDIES)

@@ -32,6 +32,7 @@ __all__ = ["TARGETS", "Target"]
 Target: TypeAlias = Callable[[Reproduction, Path], None]
 """Takes the options and the folder of its results."""
 
+_TUNED = ("plain", "augmentation")
 _WITH_SURFACES = ("Transformer", "+ augmentation", "+ REMUL", "GATr")
 
 _Figures: TypeAlias = Callable[[Sequence[Outcome], Path], object]
@@ -56,8 +57,10 @@ def _outcomes(study: Study, settings: Reproduction) -> list[Outcome]:
 
 
 def _beta_figures(outcomes: Sequence[Outcome], folder: Path) -> None:
-    plot_beta(outcomes, folder / "figure", "E")
-    plot_beta(outcomes, folder / "figure-E-prime", "E_prime")
+    """Draws REMUL's curves between the controls with its options, and the rivals."""
+    shown = [o for o in outcomes if o.method.kind not in _TUNED or len(o.method.settings) == 1]
+    plot_beta(shown, folder / "figure", "E")
+    plot_beta(shown, folder / "figure-E-prime", "E_prime")
 
 
 def _samples_figures(outcomes: Sequence[Outcome], folder: Path) -> None:

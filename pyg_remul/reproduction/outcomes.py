@@ -35,8 +35,8 @@ class Outcome:
     """The finished runs, one for each seed; none if the setting was only tried in short, or if a
     run diverged."""
     validation: float
-    """The validation loss by which the setting is compared with the method's others: the mean over
-    seeds, or that of the short run. Infinite if a run diverged."""
+    """The validation loss by which the setting is compared with the method's others, that of its
+    trial; of a single setting the mean over seeds. Infinite if a run diverged."""
     chosen: bool
     """Whether it is the lowest among those of the method on this case."""
 

@@ -17,6 +17,7 @@ from queue import Empty
 from pyg_remul.config import TrainConfig
 from pyg_remul.divergence import DivergenceError
 from pyg_remul.run_costs import RunCosts
+from pyg_remul.run_folder import RunFolder
 from pyg_remul.run_progress import RunProgress
 from pyg_remul.run_worker import Ending, Report, Results, set_up, train_run
 
@@ -110,7 +111,7 @@ def train_by_plan(
                 if folder in crew:  # not a report that its end has overtaken
                     bar.note(folder, crew.running[folder], step)
             for folder, options, ending in crew.ended():
-                bar.finish(folder, options)
+                bar.finish(folder, options, RunFolder(folder).last_step())
                 if finish is not None:
                     finish(folder, ending)
                 current = plan()

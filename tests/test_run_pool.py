@@ -17,7 +17,9 @@ from pyg_remul import run_pool, run_worker
 from pyg_remul.divergence import DivergenceError
 from pyg_remul.files import locked
 from pyg_remul.presets import preset
+from pyg_remul.run_folder import RunFolder
 from pyg_remul.run_pool import Plan, available_cores, train_all, train_by_plan
+from pyg_remul.run_progress import RunProgress
 
 METHODS = ("plain", "remul")
 RUNS = {Path(name): preset("nbody", method=name, steps=20, val_every=10) for name in METHODS}
@@ -124,6 +126,15 @@ def test_leftovers_of_a_process_that_was_killed_are_removed(in_process):
     leftover.touch()
     train_all(RUNS, 1)
     assert not leftover.exists()
+
+
+def test_end_of_a_run_comes_with_the_step_of_its_last_validation(in_process, monkeypatch):
+    ends = []
+    monkeypatch.setattr(RunProgress, "finish", lambda _, *end: ends.append(end))
+    for folder in RUNS:
+        RunFolder(folder).write_metrics([{"step": 10, "val/loss": 1.0}])
+    train_all(RUNS, 1)
+    assert ends == [(folder, options, 10) for folder, options in RUNS.items()]
 
 
 def test_bar_counts_the_runs(in_process, capsys):

@@ -7,6 +7,7 @@ from typing import Literal
 
 import tyro
 
+from pyg_remul.files import check_folder
 from pyg_remul.reproduction.settings import Reproduction, TargetName
 from pyg_remul.reproduction.targets import TARGETS
 
@@ -37,8 +38,10 @@ def reproduce_command(
         settings: How.
     """
     options = Reproduction(**vars(settings))
+    check_folder("out", options.out)
     names = list(TARGETS) if target == "all" else [target]
     for name in names:
         folder = options.folder(name)
         TARGETS[name](options, folder)
-        print(f"\nwritten to {folder}: {', '.join(sorted(p.name for p in folder.iterdir()))}")  # noqa: T201
+        files = sorted(path.name for path in folder.glob("[!.]*"))
+        print(f"\nwritten to {folder}: {', '.join(files) or 'nothing'}")  # noqa: T201

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import statistics
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 import torch
@@ -39,6 +41,8 @@ class Outcome:
     trial; of a single setting the mean over seeds. Infinite if a run diverged."""
     chosen: bool
     """Whether it is the lowest among those of the method on this case."""
+    data: Path | None = None
+    """Folder of the datasets, that of the runs by default."""
 
     def values(self, quantity: Quantity) -> list[float]:
         """A quantity of each seed."""
@@ -63,19 +67,20 @@ class Outcome:
         """What tells which test graphs belong together: ``trial`` and ``frame``, shape ``[B]``."""
         run = self.runs[0]
         if run.data() is None:
-            return graph_origins(_load_task(run))[split]
+            return graph_origins(self._load_task(run))[split]
         return run.origins()[split]
 
     def provenance(self) -> Provenance:
         """Where the data come from."""
         run = self.runs[0]
         stored = run.data()
-        return provenance_of(_load_task(run)) if stored is None else Provenance(**stored)
+        return provenance_of(self._load_task(run)) if stored is None else Provenance(**stored)
 
-
-def _load_task(run: RunFolder) -> TaskData:
-    """The datasets of a run of an older version, whose folder says nothing of them."""
-    config = run.config()
-    if config is None:
-        raise ValueError(f"{run.path} must hold a run; it has no config.json.")
-    return load_task(config, progress=False)
+    def _load_task(self, run: RunFolder) -> TaskData:
+        """The datasets of a run of an older version, whose folder says nothing of them."""
+        config = run.config()
+        if config is None:
+            raise ValueError(f"{run.path} must hold a run; it has no config.json.")
+        if self.data is not None:  # the run may come from another machine
+            config = dataclasses.replace(config, data=self.data)
+        return load_task(config, progress=False)

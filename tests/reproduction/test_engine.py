@@ -8,9 +8,8 @@ import math
 import shutil
 
 import pytest
-import torch
 from in_process import InProcess
-from tiny_studies import NBODY, SWEPT, TUNED, tiny_study
+from tiny_studies import NBODY, SWEPT, TUNED, tiny_study, write_finished
 
 from pyg_remul import run_pool, run_worker
 from pyg_remul.reproduction import engine
@@ -48,12 +47,7 @@ def planned(monkeypatch):
 
     def finish(options, folder, **arguments):
         calls.append(options)
-        run = RunFolder(folder)
-        run.claim(options)
-        run.write_metrics([{"val/loss": options.lr}])
-        run.write_errors({"test": torch.ones(2)}, {"test": {}})
-        run.write_results({"test": {"mse": options.lr}})
-        return run.results()
+        return write_finished(RunFolder(folder), options, options.lr).results()
 
     monkeypatch.setattr(run_pool, "ProcessPoolExecutor", InProcess)
     monkeypatch.setattr(run_worker, "train", finish)
@@ -77,6 +71,11 @@ def test_study_has_the_outcomes_of_its_runs(trained, data, tmp_path):
     for chosen in (outcome for outcome in outcomes if outcome.chosen):
         assert len(chosen.values("ood")) == len(chosen.values("E")) == 2
         assert chosen.graph_errors().shape == (2, 4)
+
+
+def test_outcomes_read_the_data_of_the_study(planned, data, tmp_path):
+    outcomes = carry_out(tiny_study(SINGLE), tmp_path, data, workers=1)
+    assert [outcome.data for outcome in outcomes] == [data]
 
 
 def test_finished_study_is_not_repeated(trained, data, tmp_path, capsys):

@@ -179,10 +179,10 @@ def _evaluate_best(folder: RunFolder, config: TrainConfig, data: TaskData) -> di
             raise NonFiniteError(f"errors of graphs of split {split!r} are not finite.")
     folder.write_errors(errors, graph_origins(data))
     results = evaluate_model(model, data, num_graphs=config.error_graphs, errors=errors)
-    for split, values in results.items():
+    for split, measured in results.items():
         for name in _ALWAYS_FINITE:
-            if not math.isfinite(values.get(name, 0.0)):
-                raise NonFiniteError(f"`{name}` of split {split!r} is {values[name]}.")
+            if not math.isfinite(measured.get(name, 0.0)):
+                raise NonFiniteError(f"`{name}` of split {split!r} is {measured[name]}.")
     folder.write_results(results)
     return results
 

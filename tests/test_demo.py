@@ -164,6 +164,6 @@ def test_demo_has_a_folder_by_default():
 
 def test_file_is_refused_before_data_are_simulated(config):
     config.out.touch()
-    with pytest.raises(NotADirectoryError, match="`out` must be a folder, got .*demo is a file"):
+    with pytest.raises(NotADirectoryError, match=r"`out` must be a folder, got .*demo is a file"):
         run_demo(config)
     assert not config.data.exists()

@@ -222,7 +222,7 @@ def test_folder_of_a_run_is_refused_without_resume(tiny, finished):
 
 def test_file_is_refused_before_data_are_simulated(tiny, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(NotADirectoryError, match="`out` must be a folder, got .*file is a file"):
+    with pytest.raises(NotADirectoryError, match=r"`out` must be a folder, got .*file is a file"):
         train(tiny(data=tmp_path / "data"), tmp_path / "file", report=ignore)
     assert not (tmp_path / "data").exists()
 

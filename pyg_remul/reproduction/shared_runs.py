@@ -40,8 +40,9 @@ class SharedRuns:
     """The runs in a folder and all folders below it, found by what their results depend on.
 
     Their names do not matter, so that runs of another study, machine or day are taken over by
-    copying their folders. Of several that are the same, one that has finished stands for
-    all, else one that diverged. Folders of other programs, or of other versions, are passed over with a warning.
+    copying their folders. Of several that are the same, one that has finished stands for all, else
+    one that diverged. Folders of other programs, or of other versions, are passed over with a
+    warning.
 
     Args:
         path: The folder, which need not exist.

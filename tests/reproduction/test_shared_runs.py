@@ -104,6 +104,14 @@ def test_run_that_diverged_is_named_and_has_an_infinite_loss(pool):
     assert [folder.path for folder in runs.diverged()] == [pool / "run"]
 
 
+def test_finished_run_that_is_not_whole_is_refused(pool):
+    run = write_finished(folder_of(pool), CONFIG)
+    (run.path / "metrics.csv").unlink()
+    match = r"gnn-plain-\w+ is refused: the run has finished, but metrics\.csv is missing; remove"
+    with pytest.raises(ValueError, match=match):
+        SharedRuns(pool).loss(CONFIG)
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [

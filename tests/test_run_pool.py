@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -53,6 +54,16 @@ def test_error_of_a_run_surfaces(in_process, monkeypatch):
 
     monkeypatch.setattr(run_worker, "train", fail)
     with pytest.raises(ValueError, match="plain holds a run with other options"):
+        train_all(RUNS, 1)
+
+
+@pytest.mark.usefixtures("in_process")
+def test_worker_that_is_ended_from_outside_is_told(monkeypatch):
+    def end(options, folder, **arguments):
+        raise BrokenProcessPool("A process was terminated abruptly.")
+
+    monkeypatch.setattr(run_worker, "train", end)
+    with pytest.raises(ChildProcessError, match="ended from outside, .* the same command goes on"):
         train_all(RUNS, 1)
 
 

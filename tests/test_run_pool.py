@@ -63,7 +63,7 @@ def test_worker_that_is_ended_from_outside_is_told(monkeypatch):
         raise BrokenProcessPool("A process was terminated abruptly.")
 
     monkeypatch.setattr(run_worker, "train", end)
-    with pytest.raises(ChildProcessError, match="ended from outside, .* the same command goes on"):
+    with pytest.raises(ChildProcessError, match=r"ended from outside, .* the same command goes on"):
         train_all(RUNS, 1)
 
 

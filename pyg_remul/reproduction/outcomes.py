@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import statistics
 from dataclasses import dataclass
@@ -39,6 +40,12 @@ class Outcome:
     seeds, or that of the short run. Infinite if a run diverged."""
     chosen: bool
     """Whether it is the lowest among those of the method on this case."""
+
+    @property
+    def passes(self) -> int:
+        """How often each training graph goes through the model in a step, with this setting."""
+        options = {**self.method.options, **self.setting}
+        return dataclasses.replace(self.method, options=options).passes
 
     def values(self, quantity: Quantity) -> list[float]:
         """A quantity of each seed."""

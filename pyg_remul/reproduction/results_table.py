@@ -29,7 +29,7 @@ def write_tables(outcomes: Sequence[Outcome], folder: Path) -> str:
 
     The Markdown has a table for each case, below a line that says on which data. Each method has
     the setting of the lowest validation loss. Mean and standard deviation are over seeds. The last
-    columns compare REMUL, in the mode of the lowest validation loss, with the row; see
+    columns compare REMUL with constant weights with the row; see
     :func:`~pyg_remul.reproduction.statistics.compare`. The CSV has full precision, and also the
     settings that were only tried, or diverged.
 
@@ -111,7 +111,7 @@ def _case_table(lines: Sequence[Line]) -> str:
             line.outcome.method.name,
             describe_setting(line.outcome.setting) or "default",
             str(line.num_settings),
-            str(line.outcome.method.passes),
+            str(line.outcome.passes),
             str(len(line.outcome.runs)),
             _result(line),
             _published(line),
@@ -179,7 +179,7 @@ def _csv_row(outcome: Outcome, line: Line | None) -> dict[str, Any]:
         "setting": json.dumps(dict(outcome.setting)),
         "chosen": outcome.chosen,
         "diverged": math.isinf(outcome.validation),
-        "passes": outcome.method.passes,
+        "passes": outcome.passes,
         "seeds": len(outcome.runs),
         "validation_loss": outcome.validation,
     }

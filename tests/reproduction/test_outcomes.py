@@ -8,7 +8,7 @@ import statistics
 
 import pytest
 import torch
-from synthetic import ETHANOL, NBODY, XTB, make_diverged, make_outcome, write_run
+from synthetic import ETHANOL, NBODY, XTB, make_diverged, make_method, make_outcome, write_run
 
 from pyg_remul.experiment import train
 from pyg_remul.presets import preset
@@ -43,6 +43,12 @@ def test_mean_and_standard_deviation_are_over_seeds(outcome):
     values = [run.results()["test"]["mse"] for run in outcome.runs]
     assert outcome.mean("mse") == statistics.fmean(values)
     assert outcome.spread("mse") == statistics.stdev(values)
+
+
+@pytest.mark.parametrize(("kind", "passes"), [("plain", 1), ("augmentation", 4), ("remul", 5)])
+def test_passes_are_those_of_the_setting(kind, passes):
+    method = make_method(kind, num_samples=2)
+    assert make_diverged(method=method, setting={"num_samples": 4}).passes == passes
 
 
 def test_one_seed_has_no_spread(tmp_path):

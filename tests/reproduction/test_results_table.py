@@ -58,6 +58,11 @@ def test_row_says_what_was_chosen_among_how_many(study, read):
     ]
 
 
+def test_passes_are_those_of_the_setting(make, read):
+    _, rows, table = read([make("remul", name="+ REMUL", setting={"num_samples": 4})])
+    assert rows["+ REMUL"]["passes"] == table[0]["passes"] == "5"
+
+
 def test_result_stands_beside_that_of_the_paper(study, read):
     row = read(study)[1]["GNN"]
     mean, spread = (100 * value for value in (study[1].mean("mse"), study[1].spread("mse")))

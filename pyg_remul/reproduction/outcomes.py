@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import math
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -16,10 +17,12 @@ from pyg_remul.reproduction.study import Case, Method, Setting
 from pyg_remul.run_folder import RunFolder
 from pyg_remul.tasks import TaskData, load_task
 
-__all__ = ["Outcome", "Quantity"]
+__all__ = ["Outcome", "Quantity", "check_same_data"]
 
 Quantity: TypeAlias = Literal["mse", "ood", "E", "E_prime", "E_relative", "E_prime_relative"]
 """The mean squared error in and out of distribution, and the equivariance errors."""
+
+_ROUNDING = 1e-5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +81,41 @@ class Outcome:
         run = self.runs[0]
         stored = run.data()
         return provenance_of(_load_task(run)) if stored is None else Provenance(**stored)
+
+
+def check_same_data(outcomes: Sequence[Outcome]) -> None:
+    """Refuses runs of one case that are of different data, as far as their folders tell.
+
+    Args:
+        outcomes: All outcomes of a study.
+
+    Raises:
+        ValueError: If a case has runs of different data.
+    """
+    first: dict[tuple[str, str], tuple[RunFolder, Any]] = {}
+    for outcome in outcomes:
+        for run in outcome.runs:
+            for name, value in (run.data() or {}).items():
+                if value is None:
+                    continue
+                other, expected = first.setdefault((outcome.case.name, name), (run, value))
+                if not _is_same(value, expected):
+                    raise ValueError(
+                        f"The runs of {outcome.case.name} must be of the same data, but `{name}` "
+                        f"is {expected!r} in {other.path} and {value!r} in {run.path}; remove the "
+                        "folders of those that do not belong here."
+                    )
+
+
+def _is_same(value: Any, expected: Any) -> bool:
+    """Whether two entries of ``data.json`` are equal, fingerprints but for rounding."""
+    if isinstance(value, dict) and isinstance(expected, dict):
+        return value.keys() == expected.keys() and all(
+            _is_same(value[key], expected[key]) for key in value
+        )
+    if isinstance(value, float) and isinstance(expected, float):
+        return math.isclose(value, expected, rel_tol=_ROUNDING)
+    return bool(value == expected)
 
 
 def _load_task(run: RunFolder) -> TaskData:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pyg_remul.files import write_text
-from pyg_remul.reproduction.outcomes import Outcome, Quantity
+from pyg_remul.reproduction.outcomes import Outcome, Quantity, check_same_data
 from pyg_remul.reproduction.statistics import Comparison, clusters_of
 from pyg_remul.reproduction.study import Setting
 from pyg_remul.reproduction.summary import Line, find_remul, group_cases, summarise
@@ -39,7 +39,11 @@ def write_tables(outcomes: Sequence[Outcome], folder: Path) -> str:
 
     Returns:
         The Markdown.
+
+    Raises:
+        ValueError: If a case has runs of different data.
     """
+    check_same_data(outcomes)
     summary = summarise(outcomes)
     cases = group_cases(outcomes)
     text = "\n\n".join(_section(case, cases[case], lines) for case, lines in summary.items())

@@ -91,6 +91,12 @@ def test_published_data_need_no_warning(make, read):
     assert text.startswith("**ethanol. Data: simulated.** Graphs: 100 train, 24 test.\n")
 
 
+def test_runs_of_different_data_have_no_table(make, read, tmp_path):
+    with pytest.raises(ValueError, match=r"`source` is \"GFN2.* and 'simulated'"):
+        read([make(), make("remul", provenance=SIMULATED)])
+    assert not (tmp_path / "out").exists()
+
+
 def test_equivariance_of_a_strict_model_is_that_of_rounding(study, read):
     rows = read(study)[1]
     assert (rows["EGNN"]["E"], rows["EGNN"]["E'"]) == ("1e-15", "5e-15")

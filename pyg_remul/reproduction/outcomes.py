@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor
 
+from pyg_remul.config import TrainConfig
 from pyg_remul.provenance import Provenance, graph_origins, provenance_of
 from pyg_remul.reproduction.study import Case, Method, Setting
 from pyg_remul.run_folder import RunFolder
@@ -76,6 +77,10 @@ class Outcome:
             return graph_origins(_load_task(run))[split]
         return run.origins()[split]
 
+    def config(self) -> TrainConfig:
+        """The options of the first run."""
+        return _config(self.runs[0])
+
     def provenance(self) -> Provenance:
         """Where the data come from."""
         run = self.runs[0]
@@ -120,7 +125,11 @@ def _is_same(value: Any, expected: Any) -> bool:
 
 def _load_task(run: RunFolder) -> TaskData:
     """The datasets of a run of an older version, whose folder says nothing of them."""
+    return load_task(_config(run), progress=False)
+
+
+def _config(run: RunFolder) -> TrainConfig:
     config = run.config()
     if config is None:
         raise ValueError(f"{run.path} must hold a run; it has no config.json.")
-    return load_task(config, progress=False)
+    return config

@@ -144,7 +144,9 @@ class TensorPerceptron(GeometricModel):
             ValueError: As :meth:`features`, or on the CPU if the square of an output is not
                 representable.
         """
-        parts = self.target.split(self._representable(self.head(self.features(data))))
+        out = self.head(self.features(data))
+        self._check_representable(data, out)
+        parts = self.target.split(out)
         kinds = self.out_layout.counts.items()
         return self.out_layout.join(
             {
@@ -153,21 +155,22 @@ class TensorPerceptron(GeometricModel):
             }
         )
 
-    @staticmethod
-    def _representable(out: Tensor) -> Tensor:
+    def _check_representable(self, data: Data, out: Tensor) -> None:
         """Refuses outputs that the quadratic layers have let grow beyond a squared loss.
 
         On the CPU only, as on a GPU it would wait for the device; there the loss becomes infinite.
         """
-        if out.device.type != "cpu":
-            return out
+        bound = torch.finfo(out.dtype).max ** 0.5
         size = out.detach().abs()
-        if not (size < torch.finfo(out.dtype).max ** 0.5).all():
-            raise NonFiniteError(
-                "`inputs` must be of moderate size, so that squares of the outputs do not overflow "
-                f"{out.dtype}, got outputs up to {size.max():.3g}; centre and scale the data."
-            )
-        return out
+        if out.device.type != "cpu" or (size < bound).all():
+            return
+        given = self.node_inputs(data).detach().abs()
+        diverging = (given < bound).all()  # else the data are at fault
+        raise (NonFiniteError if diverging else ValueError)(
+            "`inputs` must be of moderate size, so that squares of the outputs do not overflow "
+            f"{out.dtype}, got inputs up to {given.max():.3g} and outputs up to {size.max():.3g}; "
+            "centre and scale the data."
+        )
 
     def __repr__(self) -> str:
         return f"{super().__repr__()[:-1]}, num_nodes={self.num_nodes}, group={self.group!r})"

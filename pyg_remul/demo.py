@@ -9,7 +9,7 @@ from pyg_remul.checks import check_integers
 from pyg_remul.config import MethodName, TrainConfig
 from pyg_remul.demo_figure import plot_demo
 from pyg_remul.demo_results import COLUMNS, DemoRow, results_csv, results_table
-from pyg_remul.files import write_text
+from pyg_remul.files import check_folder, write_text
 from pyg_remul.presets import preset
 from pyg_remul.run_pool import available_cores, train_all
 from pyg_remul.tasks import load_task
@@ -60,8 +60,10 @@ def run_demo(config: DemoConfig) -> list[DemoRow]:
         the same.
 
     Raises:
+        NotADirectoryError: If ``config.out`` is a file.
         ValueError: If ``config.out`` holds runs with other options.
     """
+    check_folder("out", config.out)
     rows = _plan(config)
     plans = [
         (row, config.out / _folder_name(options), options)

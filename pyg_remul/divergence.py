@@ -70,9 +70,12 @@ def recorded_divergence(folder: RunFolder, module: lightning.LightningModule) ->
 
     Raises:
         DivergenceError: Instead of :class:`~pyg_remul.checks.NonFiniteError`.
+        NonFiniteError: Before the first step, for then the data are at fault.
     """
     try:
         yield
     except NonFiniteError as error:
+        if module.global_step == 0:
+            raise
         folder.write_divergence(module.global_step, str(error))
         refuse_diverged(folder)

@@ -24,6 +24,8 @@ from pyg_remul.training import RemulDataModule, RemulModule
 
 __all__ = ["evaluate", "load_checkpoint", "restore", "train"]
 
+_ALWAYS_FINITE = ("mse", "E", "E_prime")  # others may divide by nothing
+
 
 def train(
     config: TrainConfig,
@@ -46,6 +48,7 @@ def train(
 
     Raises:
         FileExistsError: If ``out`` holds a run and ``resume`` is not set.
+        NotADirectoryError: If ``out`` is a file.
         ValueError: If ``out`` holds a run with other options, or one whose checkpoints are damaged.
         DivergenceError: If the run diverges, or did; the folder holds how.
     """
@@ -176,6 +179,10 @@ def _evaluate_best(folder: RunFolder, config: TrainConfig, data: TaskData) -> di
             raise NonFiniteError(f"errors of graphs of split {split!r} are not finite.")
     folder.write_errors(errors, graph_origins(data))
     results = evaluate_model(model, data, num_graphs=config.error_graphs, errors=errors)
+    for split, measured in results.items():
+        for name in _ALWAYS_FINITE:
+            if not math.isfinite(measured.get(name, 0.0)):
+                raise NonFiniteError(f"`{name}` of split {split!r} is {measured[name]}.")
     folder.write_results(results)
     return results
 

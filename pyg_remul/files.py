@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import glob
+import json
 import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
-__all__ = ["locked", "refusal", "remove_leftovers", "replacing", "write_text"]
+__all__ = [
+    *("check_folder", "locked", "read_json", "refusal"),
+    *("remove_leftovers", "replacing", "write_text"),
+]
 
 PATIENCE = 5.0
 """Seconds that a process waits for another before it says so."""
@@ -80,6 +85,21 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def check_folder(name: str, path: Path) -> None:
+    """Refuses what cannot be a folder, before the work whose results it is to take.
+
+    Args:
+        name: The option, for the message.
+        path: The folder, which need not exist.
+
+    Raises:
+        NotADirectoryError: If a file lies there, or where a folder above it would be.
+    """
+    place = next(place for place in (path, *path.parents) if place.exists())
+    if not place.is_dir():
+        raise NotADirectoryError(f"`{name}` must be a folder, got {path}; {place} is a file.")
+
+
 def remove_leftovers(path: Path) -> None:
     """Removes the temporary files of writers that were killed; only for the holder of its lock.
 
@@ -89,6 +109,25 @@ def remove_leftovers(path: Path) -> None:
     pattern = f".{glob.escape(path.stem)}.{'[0-9a-f]' * 32}{glob.escape(path.suffix)}"
     for leftover in path.parent.glob(pattern):
         leftover.unlink()
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads a file that holds an object in JSON.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ValueError: If it holds anything else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not readable as JSON: {error}.") from error
+    if not isinstance(content, dict):
+        kind = type(content).__name__
+        raise ValueError(f"{path} is not readable as JSON: it must hold an object, got a {kind}.")
+    return content
 
 
 def write_text(path: Path, text: str) -> None:

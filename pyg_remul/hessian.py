@@ -15,9 +15,13 @@ from torch import Tensor, nn
 from pyg_remul.checks import check_integers, check_numbers
 from pyg_remul.loss_surface import ModelLoss
 
-__all__ = ["Eigenvalue", "Hessian", "extreme_eigenvalues", "hessian_trace"]
+__all__ = ["ConvergenceError", "Eigenvalue", "Hessian", "extreme_eigenvalues", "hessian_trace"]
 
 _Vector = NDArray[np.float64]
+
+
+class ConvergenceError(ValueError):
+    """An iteration that has not converged with the options it was given."""
 
 
 class Hessian:
@@ -124,7 +128,7 @@ def extreme_eigenvalues(
 
     Raises:
         ValueError: If an argument is out of range.
-        RuntimeError: If the iteration does not converge.
+        ConvergenceError: If the iteration does not converge.
 
     Example:
         >>> layer = nn.Linear(3, 1, bias=False)
@@ -149,7 +153,7 @@ def extreme_eigenvalues(
         try:
             _, vectors = eigsh(operator.linear(), k=1, which="LM", v0=start, **options)
         except ArpackNoConvergence as error:
-            raise RuntimeError(
+            raise ConvergenceError(
                 f"The eigenvalue furthest from {shift:g} has not converged after "
                 f"{operator.products} products; allow a larger `tolerance`, or more by `subspace` "
                 "or `max_restarts`."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import platform
@@ -16,8 +15,8 @@ from torch import Tensor
 
 from pyg_remul._version import __version__
 from pyg_remul.config import NEUTRAL, TrainConfig
-from pyg_remul.files import remove_leftovers, write_text
-from pyg_remul.tables import csv_table
+from pyg_remul.files import check_folder, read_json, refusal, remove_leftovers, write_text
+from pyg_remul.tables import csv_table, read_csv
 
 __all__ = ["RunFolder"]
 
@@ -80,8 +79,10 @@ class RunFolder:
 
         Raises:
             FileExistsError: If there is a run and ``resume`` is not set.
+            NotADirectoryError: If there is a file where the folder would be.
             ValueError: If the run that is there has other options.
         """
+        check_folder("out", self.path)
         stored = self.config()
         if stored is None:
             return None
@@ -133,7 +134,12 @@ class RunFolder:
     def divergence(self) -> str | None:
         """How the run diverged, ``None`` if it has not."""
         found = self._read("divergence.json")
-        return None if found is None else f"after {found['step']} steps, {found['reason']}"
+        if found is None:
+            return None
+        if not {"step", "reason"} <= found.keys():
+            path = self.path / "divergence.json"
+            raise refusal(path, f"it must give `step` and `reason`, got {sorted(found)}")
+        return f"after {found['step']} steps, {found['reason']}"
 
     def write_divergence(self, step: int, reason: str) -> None:
         """Marks the run as diverged.
@@ -154,6 +160,10 @@ class RunFolder:
             {name: float(value) for name, value in row.items() if value}
             for row in self._read_table("metrics.csv")
         ]
+
+    def last_step(self) -> int:
+        """The step of the last validation, 0 before the first."""
+        return int(max((row.get("step", 0.0) for row in self.metrics()), default=0.0))
 
     def lowest_validation_loss(self) -> float:
         """The validation loss of the best checkpoint, infinite if none is or the run diverged."""
@@ -217,21 +227,13 @@ class RunFolder:
                 "folder by --out."
             )
 
-    def _read(self, name: str) -> Any:
+    def _read(self, name: str) -> dict[str, Any] | None:
         path = self.path / name
-        if not path.exists():
-            return None
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(f"{path} is not readable as JSON: {error}.") from error
+        return read_json(path) if path.exists() else None
 
     def _read_table(self, name: str) -> list[dict[str, str]]:
         path = self.path / name
-        if not path.exists():
-            return []
-        with path.open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
+        return read_csv(path) if path.exists() else []
 
     def _write(self, name: str, content: Mapping[str, Any]) -> None:
         write_text(self.path / name, json.dumps(content, indent=2) + "\n")

@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.queues import Queue
@@ -17,6 +18,7 @@ from queue import Empty
 from pyg_remul.config import TrainConfig
 from pyg_remul.divergence import DivergenceError
 from pyg_remul.run_costs import RunCosts
+from pyg_remul.run_folder import RunFolder
 from pyg_remul.run_progress import RunProgress
 from pyg_remul.run_worker import Ending, Report, Results, set_up, train_run
 
@@ -94,6 +96,7 @@ def train_by_plan(
         finish: Called with the folder of each run and its results, or how it diverged.
 
     Raises:
+        ChildProcessError: If a worker is ended from outside.
         ValueError: If a folder holds a run with other options.
     """
     current = plan()
@@ -110,7 +113,7 @@ def train_by_plan(
                 if folder in crew:  # not a report that its end has overtaken
                     bar.note(folder, crew.running[folder], step)
             for folder, options, ending in crew.ended():
-                bar.finish(folder, options)
+                bar.finish(folder, options, RunFolder(folder).last_step())
                 if finish is not None:
                     finish(folder, ending)
                 current = plan()
@@ -147,7 +150,14 @@ class _Crew:
     def ended(self) -> Iterator[tuple[Path, TrainConfig, Ending]]:
         """Gives the runs that have ended; raises what a run raised."""
         for folder in [folder for folder, future in self._futures.items() if future.done()]:
-            options, ending = self.running.pop(folder), self._futures.pop(folder).result()
+            options = self.running.pop(folder)
+            try:
+                ending = self._futures.pop(folder).result()
+            except BrokenProcessPool as error:
+                raise ChildProcessError(
+                    f"A process that trained was ended from outside, as when memory runs out, in "
+                    f"or beside {folder}; the same command goes on."
+                ) from error
             if ending is None:
                 self._put_off.add(folder)
             else:

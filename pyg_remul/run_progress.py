@@ -46,15 +46,17 @@ class RunProgress:
         self._spent += now - when
         self._reports[folder] = step, now
 
-    def finish(self, folder: Path, config: TrainConfig) -> None:
-        """Takes the end of a run.
+    def finish(self, folder: Path, config: TrainConfig, step: int) -> None:
+        """Takes the end of a run, which may have come before its last step.
 
         Args:
             folder: The run.
             config: Its options.
+            step: The step of its last validation.
         """
         if folder in self._reports:
-            self.note(folder, config, config.steps)  # with the time of its evaluation
+            last, _ = self._reports[folder]
+            self.note(folder, config, max(step, last))  # with the time of its evaluation
         self._reports.pop(folder, None)
         self._finished += 1
 

@@ -22,7 +22,7 @@ from pyg_remul.dynamics import (
     remove_rigid_motion,
     thermal_velocities,
 )
-from pyg_remul.files import locked, write_text
+from pyg_remul.files import locked, read_json, write_text
 from pyg_remul.md17_format import KCAL_PER_MOL
 from pyg_remul.molecules import load_molecule
 from pyg_remul.randomness import derive_seed
@@ -143,10 +143,7 @@ def _describe(config: SimulationConfig, atoms: Atoms) -> dict[str, object]:
 def _check_same(path: Path, now: Mapping[str, object]) -> None:
     if not path.exists():
         return
-    try:
-        before = dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{path} is not readable as JSON: {error}.") from error
+    before = read_json(path)
     changed = [
         key if key == "geometry" else f"{key}={before.get(key)!r} (now {now[key]!r})"
         for key in now

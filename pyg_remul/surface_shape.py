@@ -7,62 +7,40 @@ from torch import Tensor
 
 from pyg_remul.checks import check_numbers
 
-__all__ = ["local_minima", "nonconvex_points", "nonconvex_share", "principal_curvatures"]
+__all__ = ["local_minima", "nonconvex_points", "nonconvex_share"]
 
 _ROUNDING = 64 * torch.finfo(torch.float64).eps
 
 
-def principal_curvatures(surface: Tensor, extent: float = 1.0) -> Tensor:
-    r"""The eigenvalues of the Hessian of a surface, by central differences.
+def nonconvex_points(surface: Tensor) -> Tensor:
+    r"""Where a surface is seen not to be convex.
 
     .. math::
-        \operatorname{eig} \begin{pmatrix} f_{xx} & f_{xy} \\ f_{xy} & f_{yy} \end{pmatrix}
+        f(p + d) + f(p - d) < 2 f(p)
 
-    at each point of the grid that is not on its border. A surface is convex where the smaller one
-    is not negative. Li et al. (2018) draw maps of their ratio.
+    beyond rounding, in one of the four directions :math:`d` from a point :math:`p` of the grid to
+    its neighbours. No convex surface has such a point. A saddle that falls only between the
+    directions has none either: what is found is a lower bound.
 
     Args:
         surface: Values on a square grid, shape ``[n, n]``, such as a
             :func:`~pyg_remul.loss_surface.loss_surface`.
-        extent: Largest coordinate along each axis, the smallest being its negative.
 
     Returns:
-        Shape ``[n - 2, n - 2, 2]``, float64, in ascending order; NaN where a value is not finite.
+        Shape ``[n - 2, n - 2]``, boolean, for the points that are not on the border.
 
     Raises:
         ValueError: If the grid is not square, or has less than 3 points to a side.
 
     Example:
         >>> x = torch.linspace(-1, 1, 5, dtype=torch.float64)
-        >>> principal_curvatures(x[:, None] ** 2 - 3 * x**2)[0, 0].round(decimals=9)
-        tensor([-6.,  2.], dtype=torch.float64)
+        >>> nonconvex_points(x[:, None].expand(-1, 5) ** 3).any(dim=1)
+        tensor([ True, False, False])
     """
-    check_numbers(extent=extent)
-    f, step = _checked(surface), 2 * extent / (len(surface) - 1)
-    inner = f[1:-1, 1:-1]
-    xx = f[2:, 1:-1] - 2 * inner + f[:-2, 1:-1]
-    yy = f[1:-1, 2:] - 2 * inner + f[1:-1, :-2]
-    xy = (f[2:, 2:] - f[2:, :-2] - f[:-2, 2:] + f[:-2, :-2]) / 4
-    mean, radius = (xx + yy) / 2, torch.hypot((xx - yy) / 2, xy)
-    return torch.stack([mean - radius, mean + radius], dim=-1) / step**2
-
-
-def nonconvex_points(surface: Tensor) -> Tensor:
-    """Where a surface is not convex: the smaller of its curvatures is negative beyond rounding.
-
-    Args:
-        surface: Values on a square grid, shape ``[n, n]``.
-
-    Returns:
-        Shape ``[n - 2, n - 2]``, boolean, for the points that are not on the border.
-
-    Raises:
-        ValueError: As :func:`principal_curvatures`.
-    """
-    smaller = principal_curvatures(surface)[..., 0]
-    largest = _neighbourhoods(_checked(surface).abs()).amax(dim=-1)
-    step = 2 / (len(surface) - 1)
-    return smaller < -_ROUNDING * largest / step**2
+    patches = _neighbourhoods(_checked(surface))
+    # Opposite neighbours stand at places of the same sum.
+    differences = patches[..., :4] + patches[..., 5:].flip(-1) - 2 * patches[..., 4:5]
+    return differences.amin(dim=-1) < -_ROUNDING * patches.abs().amax(dim=-1)
 
 
 def nonconvex_share(surface: Tensor, radius: float = 1.0) -> float:
@@ -71,13 +49,13 @@ def nonconvex_share(surface: Tensor, radius: float = 1.0) -> float:
     Args:
         surface: Values on a square grid, shape ``[n, n]``.
         radius: The distance, relative to the largest coordinate along an axis; points of the border
-            and of no finite curvature do not count.
+            and beside a value that is not finite do not count.
 
     Returns:
         In ``[0, 1]``; 0 for a convex surface, NaN if no point counts.
 
     Raises:
-        ValueError: As :func:`principal_curvatures`, or if the radius is not positive.
+        ValueError: As :func:`nonconvex_points`, or if the radius is not positive.
 
     Example:
         >>> x = torch.linspace(-1, 1, 21, dtype=torch.float64)
@@ -89,7 +67,7 @@ def nonconvex_share(surface: Tensor, radius: float = 1.0) -> float:
     check_numbers(radius=radius)
     axis = torch.linspace(-1, 1, len(surface), dtype=torch.float64)[1:-1]
     counted = torch.hypot(axis[:, None], axis) <= radius * (1 + _ROUNDING)
-    counted &= principal_curvatures(surface).isfinite().all(dim=-1)
+    counted &= _neighbourhoods(_checked(surface)).isfinite().all(dim=-1)
     return nonconvex_points(surface)[counted].double().mean().item()
 
 
@@ -100,7 +78,7 @@ def local_minima(surface: Tensor) -> int:
         surface: Values on a square grid, shape ``[n, n]``.
 
     Raises:
-        ValueError: As :func:`principal_curvatures`.
+        ValueError: As :func:`nonconvex_points`.
 
     Example:
         >>> x = torch.linspace(-1, 1, 9, dtype=torch.float64)

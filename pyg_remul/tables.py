@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-__all__ = ["csv_table", "markdown_table"]
+from pyg_remul.files import refusal
+
+__all__ = ["csv_table", "markdown_table", "read_csv"]
 
 
 def csv_table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -31,6 +34,26 @@ def csv_table(rows: Sequence[Mapping[str, Any]]) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """Reads a table that :func:`csv_table` formatted.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The cells by column, as text.
+
+    Raises:
+        ValueError: If a line has more or fewer cells than columns, as of a file that is cut short.
+    """
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for line, row in enumerate(rows, start=2):
+        if None in row or None in row.values():
+            raise refusal(path, f"line {line} must have a cell for each column")
+    return rows
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

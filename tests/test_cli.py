@@ -477,6 +477,19 @@ def test_all_targets_are_reproduced_one_after_the_other(reproduced):
     assert [name for name, _, _ in reproduced] == list(get_args(TargetName))
 
 
+def test_targets_without_data_do_not_stop_the_others(reproduced, monkeypatch, capsys):
+    def fail(settings, folder):
+        raise FileNotFoundError("The file md17_ethanol.npz is absent.")
+
+    for name in ("table2", "fig-md17"):
+        monkeypatch.setitem(TARGETS, name, fail)
+    with pytest.raises(SystemExit) as error:
+        main(["reproduce", "all", "--scale", "smoke"])
+    assert str(error.value).endswith("but these were not: table2, fig-md17.")
+    assert "pyg-remul: table2: The file md17_ethanol.npz is absent." in capsys.readouterr().err
+    assert len(reproduced) == len(get_args(TargetName)) - 2
+
+
 def test_impossible_option_of_a_reproduction_is_told_in_one_line():
     with pytest.raises(SystemExit) as error:
         main(["reproduce", "table2", "--seeds", "0"])

@@ -160,3 +160,10 @@ def test_steps_must_be_a_multiple_of_10():
 
 def test_demo_has_a_folder_by_default():
     assert DemoConfig().out == Path("runs/demo")
+
+
+def test_file_is_refused_before_data_are_simulated(config):
+    config.out.touch()
+    with pytest.raises(NotADirectoryError, match=r"`out` must be a folder, got .*demo is a file"):
+        run_demo(config)
+    assert not config.data.exists()

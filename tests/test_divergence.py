@@ -13,6 +13,7 @@ from pyg_remul import experiment
 from pyg_remul.checks import NonFiniteError
 from pyg_remul.divergence import DivergenceError
 from pyg_remul.experiment import train
+from pyg_remul.measurement import evaluate_model
 from pyg_remul.presets import preset
 from pyg_remul.run_folder import RunFolder
 from pyg_remul.training import RemulModule
@@ -80,6 +81,18 @@ def test_model_that_refuses_its_numbers_diverges(tiny, tmp_path, monkeypatch):
     assert len(RunFolder(tmp_path).metrics()) == 1
 
 
+def test_numbers_that_a_model_refuses_before_its_first_step_are_no_divergence(
+    tiny, tmp_path, monkeypatch
+):
+    def refuse(*arguments):
+        raise NonFiniteError("outputs up to 1e20 are too large.")
+
+    monkeypatch.setattr(RemulModule, "_step_loss", refuse)
+    with pytest.raises(NonFiniteError, match="outputs up to 1e20 are too large"):
+        train(tiny(), tmp_path, report=ignore)
+    assert RunFolder(tmp_path).divergence() is None
+
+
 def test_other_error_is_none(tiny, tmp_path, monkeypatch):
     def fail(*arguments):
         raise ValueError("a fault")
@@ -95,6 +108,34 @@ def test_errors_that_are_not_finite_are_a_divergence(tiny, tmp_path, monkeypatch
     monkeypatch.setattr(experiment, "graph_errors", lambda *_: errors)
     with pytest.raises(DivergenceError, match="after 12 steps, errors of graphs of split 'ood' ar"):
         train(tiny(), tmp_path, report=ignore)
+
+
+def spoil(monkeypatch, name, value):
+    """Has the evaluation give a value."""
+
+    def evaluate(*arguments, **options):
+        results = evaluate_model(*arguments, **options)
+        results["test"][name] = value
+        return results
+
+    monkeypatch.setattr(experiment, "evaluate_model", evaluate)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf], ids=str)
+@pytest.mark.parametrize("name", ["mse", "E", "E_prime"])
+def test_results_that_are_not_finite_are_a_divergence(tiny, tmp_path, monkeypatch, name, value):
+    spoil(monkeypatch, name, value)
+    match = f"after 12 steps, `{name}` of split 'test' is {value}"
+    with pytest.raises(DivergenceError, match=match):
+        train(tiny(), tmp_path, report=ignore)
+    assert RunFolder(tmp_path).results() is None
+
+
+@pytest.mark.parametrize("name", ["E_relative", "E_prime_relative", "E_se"])
+def test_relative_error_of_a_prediction_of_zero_is_no_divergence(tiny, tmp_path, monkeypatch, name):
+    spoil(monkeypatch, name, math.nan)
+    train(tiny(), tmp_path, report=ignore)
+    assert RunFolder(tmp_path).divergence() is None
 
 
 @pytest.mark.parametrize("losses", [[math.nan], [1.0, math.nan]], ids=["all", "one of two"])

@@ -220,6 +220,13 @@ def test_folder_of_a_run_is_refused_without_resume(tiny, finished):
         train(tiny(), finished.path, report=ignore)
 
 
+def test_file_is_refused_before_data_are_simulated(tiny, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError, match=r"`out` must be a folder, got .*file is a file"):
+        train(tiny(data=tmp_path / "data"), tmp_path / "file", report=ignore)
+    assert not (tmp_path / "data").exists()
+
+
 def test_finished_run_is_not_repeated(tiny, finished):
     steps = []
     results = train(tiny(), finished.path, resume=True, report=steps.append)

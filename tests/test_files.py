@@ -5,12 +5,20 @@ from __future__ import annotations
 import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Event
 
 import pytest
 
 from pyg_remul import files
-from pyg_remul.files import locked, remove_leftovers, replacing, write_text
+from pyg_remul.files import (
+    check_folder,
+    locked,
+    read_json,
+    remove_leftovers,
+    replacing,
+    write_text,
+)
 
 
 def test_file_is_written_with_its_folder(tmp_path):
@@ -149,3 +157,33 @@ def test_file_that_no_process_prepares_is_locked_without_waiting(tmp_path):
         locked(path, wait=False),
     ):
         pass
+
+
+@pytest.mark.parametrize("name", [".", "new", "new/below"])
+def test_folder_need_not_exist(tmp_path, name):
+    check_folder("out", tmp_path / name)
+    assert os.listdir(tmp_path) == []
+
+
+def test_relative_folder_need_not_exist(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    check_folder("out", Path("new/below"))
+
+
+@pytest.mark.parametrize("name", ["file", "file/below/it"])
+def test_folder_in_place_of_a_file_is_refused(tmp_path, name):
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError, match=r"`out` must be a folder, got .*; .*file is a f"):
+        check_folder("out", tmp_path / name)
+
+
+def test_object_in_json_comes_back(tmp_path):
+    (tmp_path / "a.json").write_text('{"a": [1, 2.5]}')
+    assert read_json(tmp_path / "a.json") == {"a": [1, 2.5]}
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", "3", "null"])
+def test_file_without_an_object_in_json_is_refused(tmp_path, content):
+    (tmp_path / "a.json").write_text(content)
+    with pytest.raises(ValueError, match=r"a\.json is not readable as JSON: "):
+        read_json(tmp_path / "a.json")

@@ -13,7 +13,7 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn.functional import mse_loss
 
-from pyg_remul.hessian import Hessian, extreme_eigenvalues, hessian_trace
+from pyg_remul.hessian import ConvergenceError, Hessian, extreme_eigenvalues, hessian_trace
 from pyg_remul.models import EGNN, GNN, GATr, GraphTransformer, SE3Transformer
 
 
@@ -186,7 +186,7 @@ class TestExtremeEigenvalues:
 
     def test_iteration_that_does_not_converge_is_an_error(self):
         _, hessian = quadratic(torch.linspace(-1, 1, 300))
-        with pytest.raises(RuntimeError, match=r"has not converged after \d+ products; allow"):
+        with pytest.raises(ConvergenceError, match=r"has not converged after \d+ products; allow"):
             extreme_eigenvalues(hessian, seeded(), tolerance=1e-9, subspace=4, max_restarts=2)
 
     @pytest.mark.parametrize(

@@ -32,6 +32,13 @@ def test_new_folder_has_nothing_to_go_on_from(folder):
     assert folder.open(preset("nbody"), resume=False) is None
 
 
+@pytest.mark.parametrize("name", ["file", "file/below"], ids=["file", "below a file"])
+def test_file_is_no_folder_for_a_run(tmp_path, name):
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError, match=r"`out` must be a folder, got .*; .*file is a f"):
+        RunFolder(tmp_path / name).open(preset("nbody"), resume=True)
+
+
 def test_opening_writes_nothing(folder):
     folder.open(preset("nbody"), resume=True)
     assert not folder.path.exists()
@@ -75,6 +82,23 @@ def test_damaged_file_is_named(claimed, name, content):
     (claimed.path / f"{name}.json").write_text(content)
     with pytest.raises(ValueError, match=rf"{name}\.json is not readable as JSON: "):
         getattr(claimed, name)()
+
+
+@pytest.mark.parametrize("content", ["[]", "null", "3"])
+@pytest.mark.parametrize("name", ["config", "data", "results", "divergence"])
+def test_file_that_holds_no_object_is_named(claimed, name, content):
+    (claimed.path / f"{name}.json").write_text(content)
+    match = rf"{name}\.json is not readable as JSON: it must hold an object, got a "
+    with pytest.raises(ValueError, match=match):
+        getattr(claimed, name)()
+
+
+@pytest.mark.parametrize("content", ["{}", '{"step": 3}', '{"reason": "unknown"}'])
+def test_divergence_that_does_not_say_when_and_how_is_named(claimed, content):
+    (claimed.path / "divergence.json").write_text(content)
+    match = r"divergence\.json is refused: it must give `step` and `reason`, got \["
+    with pytest.raises(ValueError, match=match):
+        claimed.divergence()
 
 
 def test_binary_file_is_named(claimed):
@@ -125,6 +149,12 @@ def test_metrics_are_a_table(folder):
     folder.write_metrics([{"step": 4, "loss": 0.1}, {"step": 8, "loss": 0.25, "E": 1e-7}])
     text = (folder.path / "metrics.csv").read_bytes()
     assert text == b"step,loss,E\n4,0.1,\n8,0.25,1e-07\n"
+
+
+def test_last_step_is_that_of_the_last_validation(folder):
+    assert folder.last_step() == 0
+    folder.write_metrics([{"step": 4}, {"step": 8}])
+    assert folder.last_step() == 8
 
 
 def test_checkpoints_lie_in_one_folder(folder):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from pyg_remul import run_pool, run_worker
 from pyg_remul.divergence import DivergenceError
 from pyg_remul.files import locked
 from pyg_remul.presets import preset
+from pyg_remul.run_folder import RunFolder
 from pyg_remul.run_pool import Plan, available_cores, train_all, train_by_plan
+from pyg_remul.run_progress import RunProgress
 
 METHODS = ("plain", "remul")
 RUNS = {Path(name): preset("nbody", method=name, steps=20, val_every=10) for name in METHODS}
@@ -51,6 +54,16 @@ def test_error_of_a_run_surfaces(in_process, monkeypatch):
 
     monkeypatch.setattr(run_worker, "train", fail)
     with pytest.raises(ValueError, match="plain holds a run with other options"):
+        train_all(RUNS, 1)
+
+
+@pytest.mark.usefixtures("in_process")
+def test_worker_that_is_ended_from_outside_is_told(monkeypatch):
+    def end(options, folder, **arguments):
+        raise BrokenProcessPool("A process was terminated abruptly.")
+
+    monkeypatch.setattr(run_worker, "train", end)
+    with pytest.raises(ChildProcessError, match="ended from outside, .* the same command goes on"):
         train_all(RUNS, 1)
 
 
@@ -124,6 +137,15 @@ def test_leftovers_of_a_process_that_was_killed_are_removed(in_process):
     leftover.touch()
     train_all(RUNS, 1)
     assert not leftover.exists()
+
+
+def test_end_of_a_run_comes_with_the_step_of_its_last_validation(in_process, monkeypatch):
+    ends = []
+    monkeypatch.setattr(RunProgress, "finish", lambda _, *end: ends.append(end))
+    for folder in RUNS:
+        RunFolder(folder).write_metrics([{"step": 10, "val/loss": 1.0}])
+    train_all(RUNS, 1)
+    assert ends == [(folder, options, 10) for folder, options in RUNS.items()]
 
 
 def test_bar_counts_the_runs(in_process, capsys):

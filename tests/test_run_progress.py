@@ -33,14 +33,14 @@ def clock():
 def bar(clock, capsys):
     """Gives what the bar shows after reports of a run, each with the seconds since the last."""
 
-    def show(reports, running, waiting=(), *, ended_after=None):
+    def show(reports, running, waiting=(), *, ended_after=None, last_step=100):
         progress = RunProgress(RunCosts(), clock)
         for step, seconds in reports:
             clock.now += seconds
             progress.note(FOLDER, RUN, step)
         if ended_after is not None:
             clock.now += ended_after
-            progress.finish(FOLDER, RUN)
+            progress.finish(FOLDER, RUN, last_step)
         progress.show(running, waiting)
         progress.close()
         return capsys.readouterr().err.strip().split("\r")[-1]
@@ -70,6 +70,16 @@ def test_time_left_is_unknown_at_first(bar):
 def test_evaluation_belongs_to_the_time_of_a_run(bar):
     shown = bar([(1, 0.0), (50, 49.0)], {}, [RUN], ended_after=149.0)
     assert shown.startswith("1/2 runs, 03:20 left:  50%")
+
+
+def test_run_that_stops_early_leaves_the_pace_what_it_is(bar):
+    shown = bar([(1, 0.0), (26, 50.0)], {}, [RUN], ended_after=0.0, last_step=26)
+    assert shown.startswith("1/2 runs, 03:20 left:  20%")
+
+
+def test_steps_since_the_last_validation_count_too(bar):
+    shown = bar([(1, 0.0), (26, 50.0)], {}, [RUN], ended_after=0.0, last_step=10)
+    assert shown.startswith("1/2 runs, 03:20 left:  20%")
 
 
 def test_bar_is_full_at_the_end(bar):

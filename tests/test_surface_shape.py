@@ -14,10 +14,8 @@ from pyg_remul.surface_shape import (
     local_minima,
     nonconvex_points,
     nonconvex_share,
-    principal_curvatures,
 )
 
-CURVATURES = st.floats(-10, 10)
 ANGLES = st.floats(0, math.pi)
 
 
@@ -34,39 +32,39 @@ def quadratic(first, second, angle, num_points=21, extent=1.0):
     return (first * u**2 + second * v**2) / 2
 
 
-@given(CURVATURES, CURVATURES, ANGLES, st.floats(0.1, 10))
-def test_curvatures_of_a_quadratic_are_exact(first, second, angle, extent):
-    found = principal_curvatures(quadratic(first, second, angle, extent=extent), extent)
-    expected = torch.tensor(sorted((first, second)), dtype=torch.float64).expand_as(found)
-    torch.testing.assert_close(found, expected, atol=1e-10, rtol=0)
-
-
-def test_curvatures_have_a_place_for_each_inner_point():
-    assert principal_curvatures(torch.zeros(7, 7)).shape == (5, 5, 2)
-
-
-def test_curvature_is_where_it_belongs():
-    x, y = coordinates()
-    found = principal_curvatures(x**3 + y**2)[..., 0]
-    torch.testing.assert_close(found[:, 4], (6 * grid_axis(21)[1:-1]).clamp(max=2.0))
-
-
-def test_curvature_is_unknown_beside_an_infinite_value():
-    surface = quadratic(1, 1, 0)
-    surface[3, 5] = torch.inf
-    unknown = principal_curvatures(surface).isfinite().all(dim=-1).logical_not()
-    assert unknown.nonzero().amin(dim=0).tolist() == [1, 3]
-    assert unknown.nonzero().amax(dim=0).tolist() == [3, 5]
-
-
 @given(st.floats(0, 10), st.floats(0, 10), ANGLES)
 def test_convex_surface_has_no_point_that_is_not(first, second, angle):
     assert not nonconvex_points(quadratic(first, second, angle)).any()
 
 
-@given(st.floats(-10, -1e-3), CURVATURES, ANGLES)
-def test_saddle_is_nowhere_convex(first, second, angle):
+CONVEX = {
+    "ridge": lambda x, y: (x + y).abs(),
+    "smoothed ridge": lambda x, y: (1e-4 + (x + y) ** 2).sqrt(),
+    "oblique quartic": lambda x, y: (x + 2 * y) ** 4,
+    "exponential": lambda x, y: (20 * (x + y)).exp(),
+    "largest of planes": lambda x, y: torch.stack([x, y, -x - 2 * y]).amax(dim=0),
+}
+
+
+@pytest.mark.parametrize("surface", CONVEX.values(), ids=CONVEX)
+def test_convex_surface_of_any_shape_has_no_point_that_is_not(surface):
+    assert not nonconvex_points(surface(*coordinates(51))).any()
+
+
+@given(st.floats(-10, -1e-3), st.floats(-10, -1e-3), ANGLES)
+def test_dome_is_nowhere_convex(first, second, angle):
     assert nonconvex_points(quadratic(first, second, angle)).all()
+
+
+@pytest.mark.parametrize("angle", [0, math.pi / 4, math.pi / 2, 3 * math.pi / 4])
+def test_valley_that_falls_along_a_direction_of_the_grid_is_not_convex(angle):
+    assert nonconvex_points(quadratic(-0.1, 10, angle)).all()
+
+
+def test_point_is_where_it_belongs():
+    x, y = coordinates()
+    found = nonconvex_points(x**3 + y**2)
+    assert found[:, 4].tolist() == (grid_axis(21)[1:-1] < -1e-9).tolist()
 
 
 @pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
@@ -77,9 +75,10 @@ def test_plane_is_convex_in_spite_of_rounding(scale):
 
 def test_share_counts_points_within_the_radius():
     x, y = coordinates(101)
-    surface = torch.where(x.hypot(y) < 0.5, -1.0, 1.0) * (x**2 + y**2)
+    radius = x.hypot(y)
+    surface = torch.where(radius < 0.5, -(radius**2), (radius - 1) ** 2 - 0.5)
     assert nonconvex_share(surface, radius=0.4) == 1
-    assert nonconvex_share(surface, radius=1.4) == pytest.approx(math.pi / 16, abs=0.03)
+    assert nonconvex_share(-surface, radius=0.4) == 0
 
 
 def test_share_leaves_out_what_is_unknown():
@@ -116,7 +115,7 @@ def test_border_is_no_minimum():
 
 
 @pytest.mark.parametrize("shape", [(5,), (5, 6), (2, 2)], ids=str)
-@pytest.mark.parametrize("measure", [principal_curvatures, nonconvex_share, local_minima])
+@pytest.mark.parametrize("measure", [nonconvex_points, nonconvex_share, local_minima])
 def test_other_than_a_square_grid_is_refused(measure, shape):
     with pytest.raises(ValueError, match="`surface` must be a square grid of at least 3 x 3"):
         measure(torch.zeros(shape))

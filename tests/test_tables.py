@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pyg_remul.tables import csv_table, markdown_table
+from pyg_remul.tables import csv_table, markdown_table, read_csv
 
 
 def test_columns_are_aligned():
@@ -46,3 +46,24 @@ def test_csv_has_full_precision_and_quotes_what_needs_it():
 
 def test_csv_without_rows_has_no_columns():
     assert csv_table([]) == "\n"
+
+
+def test_csv_comes_back_as_text(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(csv_table([{"a": 0.1, "b": "x, y"}, {"a": 2}]))
+    assert read_csv(path) == [{"a": "0.1", "b": "x, y"}, {"a": "2", "b": ""}]
+
+
+@pytest.mark.parametrize("text", ["", "\n", "a,b\n"], ids=["empty", "blank", "header alone"])
+def test_csv_may_have_no_rows(tmp_path, text):
+    (tmp_path / "a.csv").write_text(text)
+    assert read_csv(tmp_path / "a.csv") == []
+
+
+@pytest.mark.parametrize("line", ["3", "3,4,5"], ids=["short", "long"])
+def test_line_of_another_length_is_refused(tmp_path, line):
+    (tmp_path / "a.csv").write_text(f"a,b\n1,2\n{line}\n")
+    with pytest.raises(
+        ValueError, match=r"a\.csv is refused: line 3 must have a cell for each col"
+    ):
+        read_csv(tmp_path / "a.csv")

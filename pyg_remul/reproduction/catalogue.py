@@ -1,60 +1,42 @@
 """The studies behind the tables and figures of the paper, at three scales.
 
-Every rival is tuned over as many settings as REMUL has weights, by the validation loss. Controls
-have REMUL's options instead: the plain model, and augmentation with two rotations a step. Of
-arXiv:2410.17878 come the models, their sizes and the training at scale ``"paper"``; it prints no
-weights, and none of the grids.
+All methods are tuned alike: the validation loss of short runs of the first seed chooses among as
+many settings as REMUL has weights. Controls have REMUL's options instead: the plain model, and
+augmentation with two rotations a step. Of arXiv:2410.17878 come the models, their sizes and the
+training at scale ``"paper"``, but for the clipping of gradients; it prints no weights and no grids.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
-from pyg_remul.reproduction.study import Case, Kind, Method, Setting, Study
+from pyg_remul.reproduction.methods import (
+    BETAS,
+    Scale,
+    by_kind,
+    controls,
+    cut,
+    grid,
+    swept,
+    tuned,
+)
+from pyg_remul.reproduction.study import Case, Kind, Setting, Study
 
-__all__ = [
-    "BETAS",
-    "Scale",
-    "md17_study",
-    "motion_study",
-    "nbody_study",
-    "perceptron_study",
-    "samples_study",
-]
+__all__ = ["md17_study", "motion_study", "nbody_study", "perceptron_study", "samples_study"]
 
-Scale: TypeAlias = Literal["smoke", "laptop", "paper"]
-"""``"smoke"`` takes seconds and shows that it works, ``"laptop"`` at most 40 minutes on two cores,
-``"paper"`` has the published sizes."""
-
-BETAS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
-"""Weights of the equivariance loss."""
-
-_TINY: Setting = {
-    "hidden_channels": 8,
-    "num_layers": 1,
-    "num_degrees": 2,
-    "steps": 4,
-    "val_every": 2,
-    "batch_size": 4,
-    "num_train": 8,
-    "num_eval": 4,
-    "error_graphs": 2,
-}
-_UNWATCHED: Setting = {"equivariance_graphs": 0, "clip": None}
+_COMMON: Setting = {"equivariance_graphs": 0, "clip": None}
 """No errors of equivariance in validation, and no clipping, which acts on methods by the sum of
 their weights."""
-
-
-_RATES = (1e-4, 3e-4, 5e-4, 1e-3, 2e-3, 3e-3, 5e-3)
-
-
-def _grid(name: str, values: Sequence[Any], **fixed: Any) -> tuple[Setting, ...]:
-    return tuple({**fixed, name: value} for value in values)
-
-
-_GAMMAS = _grid("gamma", (0.0, 0.5, 1.0, 1.5))
+_RATES = grid("lr", (1e-4, 3e-4, 5e-4, 1e-3, 2e-3, 3e-3, 5e-3))
+_BETAS = grid("beta", BETAS)
+_GAMMAS = grid("gamma", (0.0, 0.5, 1.0, 1.5))
+_TWO = "+ augmentation, 2 rotations"
+_SAMPLED: tuple[tuple[Kind, str, dict[str, Any]], ...] = (
+    ("augmentation", "augmentation", {}),
+    ("remul", "REMUL, beta 1", {"beta": 1.0}),
+)
+_SPACE = Case(name="all rotations", options={"task": "nbody", "degrees": None})
 
 
 def nbody_study(scale: Scale = "laptop", seeds: int = 3) -> Study:
@@ -67,22 +49,23 @@ def nbody_study(scale: Scale = "laptop", seeds: int = 3) -> Study:
         scale: The sizes.
         seeds: Runs of each setting that is trained in full.
     """
-    tuned = _grid("lr", _RATES)
-    return _cut(
+    return cut(
         Study(
             cases=(
-                Case(name="all rotations", options={"task": "nbody", "degrees": None}),
+                _SPACE,
                 Case(name="10 degrees", options={"task": "nbody", "degrees": 10.0}),
             ),
             methods=(
-                *_unequivariant("transformer", "Transformer", tuned),
-                _sweep("transformer", "+ REMUL", "remul"),
-                _sweep("transformer", "+ REMUL, gradual", "gradnorm", _grid("beta", BETAS[::2])),
-                _method("rival", "SE(3)-Transformer", "se3", tuned),
-                _method("rival", "GATr", "gatr", tuned),
+                *tuned("transformer", "Transformer", _RATES),
+                by_kind("augmentation", _TWO, "transformer", _RATES, num_samples=2),
+                *controls("transformer", "Transformer"),
+                swept(by_kind("remul", "+ REMUL", "transformer", _BETAS)),
+                swept(by_kind("gradnorm", "+ REMUL, gradual", "transformer", _BETAS[::2])),
+                by_kind("rival", "SE(3)-Transformer", "se3", _RATES),
+                by_kind("rival", "GATr", "gatr", _RATES),
             ),
             preset="paper" if scale == "paper" else "small",
-            options=_UNWATCHED,
+            options=_COMMON,
             seeds=seeds,
         ),
         scale,
@@ -100,20 +83,21 @@ def motion_study(motions: Sequence[str], scale: Scale = "laptop", seeds: int = 3
         scale: The sizes.
         seeds: Runs of each setting that is trained in full.
     """
-    tuned = _grid("lr", _RATES)
     short = {} if scale == "paper" else {"steps": 1020, "val_every": 51}
-    return _cut(
+    return cut(
         Study(
-            cases=_motions(motions),
+            cases=_cases(motions),
             methods=(
-                _method("rival", "SE(3)-Transformer", "se3", tuned),
-                _method("rival", "GATr", "gatr", tuned),
-                *_unequivariant("transformer", "Transformer", tuned),
-                _sweep("transformer", "+ REMUL", "remul"),
-                _method("gradnorm", "+ REMUL, gradual", "transformer", _GAMMAS),
+                by_kind("rival", "SE(3)-Transformer", "se3", _RATES),
+                by_kind("rival", "GATr", "gatr", _RATES),
+                *tuned("transformer", "Transformer", _RATES),
+                by_kind("augmentation", _TWO, "transformer", _RATES, num_samples=2),
+                *controls("transformer", "Transformer"),
+                swept(by_kind("remul", "+ REMUL", "transformer", _BETAS)),
+                by_kind("gradnorm", "+ REMUL, gradual", "transformer", _GAMMAS),
             ),
             preset="paper" if scale == "paper" else "small",
-            options={**_UNWATCHED, **short},
+            options={**_COMMON, **short},
             seeds=seeds,
         ),
         scale,
@@ -136,30 +120,32 @@ def perceptron_study(
     """
     unit = {"scale": 8.0}
     narrow = (170, 340) if scale == "paper" else (32, 64)
-    free = (*_grid("lr", (1e-5, 3e-5, 1e-4, 3e-4, 1e-3)), *_grid("hidden_channels", narrow))
-    strict = (*_grid("lr", (3e-5, 1e-4, 3e-4)), *_grid("lr", (3e-5, 1e-4, 3e-4, 1e-3), **unit))
+    free = (*grid("lr", (1e-5, 3e-5, 1e-4, 3e-4, 1e-3)), *grid("hidden_channels", narrow))
+    strict = (*grid("lr", (3e-5, 1e-4, 3e-4)), *grid("lr", (3e-5, 1e-4, 3e-4, 1e-3), **unit))
     rpp = (
         {},
-        *_grid("prior", (1.0, 10.0, 100.0, 1000.0), **unit),
-        *_grid("prior", (10.0, 100.0), **unit, lr=1e-4),
+        *grid("prior", (1.0, 10.0, 100.0, 1000.0), **unit),
+        *grid("prior", (10.0, 100.0), **unit, lr=1e-4),
     )
     per = (
         {},
-        *_grid("prior", (0.1, 1.0, 10.0, 100.0), **unit),
-        *_grid("prior", (1.0, 10.0), **unit, lr=1e-4),
+        *grid("prior", (0.1, 1.0, 10.0, 100.0), **unit),
+        *grid("prior", (1.0, 10.0), **unit, lr=1e-4),
     )
-    return _cut(
+    return cut(
         Study(
-            cases=_motions(motions),
+            cases=_cases(motions),
             methods=(
-                *_unequivariant("mlp", "MLP", free),
-                _method("remul", "+ REMUL", "mlp", _grid("beta", BETAS)),
-                _method("rival", "EMLP", "emlp", strict),
-                _method("rival", "RPP", "rpp", rpp),
-                _method("rival", "PER", "per", per),
+                *tuned("mlp", "MLP", free),
+                by_kind("augmentation", _TWO, "mlp", free, num_samples=2),
+                *controls("mlp", "MLP"),
+                by_kind("remul", "+ REMUL", "mlp", _BETAS),
+                by_kind("rival", "EMLP", "emlp", strict),
+                by_kind("rival", "RPP", "rpp", rpp),
+                by_kind("rival", "PER", "per", per),
             ),
             preset="paper" if scale == "paper" else "small",
-            options={**_UNWATCHED, **({"patience": 100} if scale == "paper" else {})},
+            options={**_COMMON, **({"patience": 100} if scale == "paper" else {})},
             seeds=seeds,
             tuning=0.125,
         ),
@@ -190,28 +176,29 @@ def md17_study(
         seeds: Runs of each setting that is trained in full.
         curve: Whether to train all weights of REMUL with all seeds, for the figures.
     """
-    tuned = (
-        *_grid("lr", (5e-4, 1e-3, 2e-3, 4e-3, 8e-3)),
-        *_grid("lr", (4e-3, 8e-3), lr_final=0.1),
+    rates = (
+        *grid("lr", (5e-4, 1e-3, 2e-3, 4e-3, 8e-3)),
+        *grid("lr", (4e-3, 8e-3), lr_final=0.1),
     )
     common: dict[str, Any] = {"lr": 2e-3}
-    remul = _method("remul", "+ REMUL", "gnn", _grid("beta", BETAS), **common)
+    remul = by_kind("remul", "+ REMUL", "gnn", _BETAS, **common)
     short = {} if scale == "paper" else {"steps": 240}
     data = {"task": "md17", "source": source, "delta": delta}
-    return _cut(
+    return cut(
         Study(
             cases=tuple(
                 Case(name=molecule, options={**data, "molecule": molecule})
                 for molecule in molecules
             ),
             methods=(
-                _method("rival", "EGNN", "egnn", tuned),
-                *_unequivariant("gnn", "GNN", tuned, **common),
-                dataclasses.replace(remul, sweep=curve),
-                _method("gradnorm", "+ REMUL, gradual", "gnn", _GAMMAS, **common),
+                by_kind("rival", "EGNN", "egnn", rates),
+                *tuned("gnn", "GNN", rates),
+                *controls("gnn", "GNN", **common),
+                swept(remul) if curve else remul,
+                by_kind("gradnorm", "+ REMUL, gradual", "gnn", _GAMMAS, **common),
             ),
             preset="paper",
-            options={**_UNWATCHED, **short},
+            options={**_COMMON, **short},
             seeds=seeds,
             tuning=1.0,
         ),
@@ -228,82 +215,26 @@ def samples_study(scale: Scale = "laptop", seeds: int = 3) -> Study:
         scale: The sizes.
         seeds: Runs of each setting that is trained in full.
     """
-    fresh = _grid("num_samples", (1, 2, 4, 8))
-    pools = _grid("rotation_pool", (1, 2, 4, 8, 16, 64))
+    fresh = grid("num_samples", (1, 2, 4, 8))
+    pools = grid("rotation_pool", (1, 2, 4, 8, 16, 64))
     methods = tuple(
-        method
-        for how, settings in (("fresh rotations", fresh), ("fixed rotations", pools))
-        for method in (
-            _sweep("transformer", f"augmentation, {how}", "augmentation", settings),
-            _sweep("transformer", f"REMUL, beta 1, {how}", "remul", settings, beta=1.0),
-        )
+        swept(by_kind(kind, f"{name}, {how} rotations", "transformer", settings, **options))
+        for how, settings in (("fresh", fresh), ("fixed", pools))
+        for kind, name, options in _SAMPLED
     )
     short = {} if scale == "paper" else {"steps": 600, "val_every": 60}
-    return _cut(
+    return cut(
         Study(
-            cases=(Case(name="all rotations", options={"task": "nbody", "degrees": None}),),
+            cases=(_SPACE,),
             methods=methods,
             preset="paper" if scale == "paper" else "small",
-            options={**_UNWATCHED, **short},
+            options={**_COMMON, **short},
             seeds=seeds,
+            tuning=1.0,
         ),
         scale,
     )
 
 
-def _motions(motions: Sequence[str]) -> tuple[Case, ...]:
+def _cases(motions: Sequence[str]) -> tuple[Case, ...]:
     return tuple(Case(name=motion, options={"task": f"mocap-{motion}"}) for motion in motions)
-
-
-def _method(
-    kind: Kind, name: str, model: str, settings: tuple[Setting, ...] = ({},), **options: Any
-) -> Method:
-    """A method whose way of training is its kind, plain training for rivals."""
-    chosen = {"model": model, "method": "plain" if kind == "rival" else kind, **options}
-    return Method(name=name, kind=kind, options=chosen, settings=settings)
-
-
-def _sweep(
-    model: str,
-    name: str,
-    kind: Kind,
-    settings: tuple[Setting, ...] = _grid("beta", BETAS),
-    **options: Any,
-) -> Method:
-    return dataclasses.replace(_method(kind, name, model, settings, **options), sweep=True)
-
-
-def _unequivariant(
-    model: str, name: str, settings: tuple[Setting, ...], **common: Any
-) -> tuple[Method, ...]:
-    """The model as it is and with augmentation, tuned, and as controls that lack REMUL's loss only.
-
-    Args:
-        model: The model.
-        name: What tables call it.
-        settings: Those among which the tuned ones have a choice.
-        **common: The options of REMUL and of the controls, of which one has as many passes.
-    """
-    return (
-        _method("plain", name, model, settings),
-        _method("plain", f"{name}, REMUL's options", model, **common),
-        _method("augmentation", "+ augmentation", model, settings),
-        _method(
-            "augmentation",
-            "+ augmentation, REMUL's options and passes",
-            model,
-            num_samples=2,
-            **common,
-        ),
-    )
-
-
-def _cut(study: Study, scale: Scale) -> Study:
-    """The study itself or, to show that it works, two settings of each method and one seed."""
-    if scale != "smoke":
-        return study
-    methods = tuple(
-        dataclasses.replace(method, settings=method.settings[:2]) for method in study.methods
-    )
-    options = {**study.options, **_TINY}
-    return dataclasses.replace(study, methods=methods, options=options, seeds=1)

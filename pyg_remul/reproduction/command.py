@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Literal
 
 import tyro
 
+from pyg_remul.files import check_folder
 from pyg_remul.reproduction.settings import Reproduction, TargetName
 from pyg_remul.reproduction.targets import TARGETS
 
@@ -27,7 +29,8 @@ def reproduce_command(
 ) -> None:
     """Reproduce a table or a figure of the paper: its runs, its tables and its pictures.
 
-    The same command goes on where it was interrupted. Targets share their runs.
+    The same command goes on where it was interrupted. Targets share their runs; `all` makes those
+    whose data are there.
 
     Args:
         target: The table or figure. table1-run, table1-walk, table1-mlp: motion capture. table2:
@@ -37,8 +40,26 @@ def reproduce_command(
         settings: How.
     """
     options = Reproduction(**vars(settings))
-    names = list(TARGETS) if target == "all" else [target]
-    for name in names:
-        folder = options.folder(name)
-        TARGETS[name](options, folder)
-        print(f"\nwritten to {folder}: {', '.join(sorted(p.name for p in folder.iterdir()))}")  # noqa: T201
+    check_folder("out", options.out)
+    if target != "all":
+        _make(target, options)
+        return
+    if failed := [name for name in TARGETS if not _is_made(name, options)]:
+        raise ValueError(f"`target` must be possible, but these were not: {', '.join(failed)}.")
+
+
+def _is_made(target: TargetName, options: Reproduction) -> bool:
+    """Makes a target, or says why not: the data of others may be there all the same."""
+    try:
+        _make(target, options)
+    except (OSError, ValueError) as error:
+        print(f"pyg-remul: {target}: {error}", file=sys.stderr)  # noqa: T201
+        return False
+    return True
+
+
+def _make(target: TargetName, options: Reproduction) -> None:
+    folder = options.folder(target)
+    TARGETS[target](options, folder)
+    files = sorted(path.name for path in folder.glob("[!.]*"))
+    print(f"\nwritten to {folder}: {', '.join(files) or 'nothing'}")  # noqa: T201

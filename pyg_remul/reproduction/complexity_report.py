@@ -12,7 +12,7 @@ from pyg_remul.benchmarks.complexity_figure import plot_complexity
 from pyg_remul.benchmarks.harness import Settings
 from pyg_remul.benchmarks.results import Row
 from pyg_remul.files import write_text
-from pyg_remul.reproduction.catalogue import Scale
+from pyg_remul.reproduction.methods import Scale
 from pyg_remul.tables import csv_table
 
 __all__ = ["report_complexity"]

@@ -21,8 +21,9 @@ __all__ = ["Contest"]
 class Contest:
     """The settings of a method on a case, of which the lowest validation loss chooses one.
 
-    Those of a sweep are compared by all their runs, others by a short trial each, after which the
-    best one alone is trained in full. A setting of which a run diverged has lost.
+    All are compared by a short trial each, so that each method has the same chances. Then the best
+    one is trained in full, and in a sweep the others too. A setting of which a run diverged has
+    lost.
     """
 
     study: Study
@@ -38,8 +39,8 @@ class Contest:
 
     @property
     def by_trials(self) -> bool:
-        """Whether the settings are compared in trials."""
-        return not self.method.sweep and len(self.method.settings) > 1
+        """Whether there are settings to be compared in trials."""
+        return len(self.method.settings) > 1
 
     @property
     def validations(self) -> list[float]:
@@ -54,7 +55,7 @@ class Contest:
         """The full runs that have not ended, while trials are left those of any setting."""
         validations = self.validations
         places = [place for place, loss in enumerate(validations) if loss != math.inf]
-        if self.by_trials and places:
+        if places and not self.method.sweep:
             places = places[:1] if self.trials() else [_lowest(validations)]
         return [config for place in places for config in self._left(self._full[place])]
 
@@ -72,7 +73,7 @@ class Contest:
                 chosen=place == chosen,
             )
             for place, setting in enumerate(self.method.settings)
-            for asked in [place == chosen or not self.by_trials]
+            for asked in [place == chosen or self.method.sweep]
             for trained in [asked and validations[place] != math.inf]
         ]
 

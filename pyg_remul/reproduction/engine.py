@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -54,7 +55,11 @@ def carry_out(study: Study, pool: Path, data: Path, workers: int) -> list[Outcom
     train_by_plan(lambda: _plan(contests, runs, costs), workers, costs)
     for folder in runs.diverged():
         _LOGGER.warning("The run in %s diverged: %s", folder.path, folder.divergence())
-    return [outcome for contest in contests for outcome in contest.outcomes()]
+    return [
+        dataclasses.replace(outcome, data=data)
+        for contest in contests
+        for outcome in contest.outcomes()
+    ]
 
 
 def _plan(contests: Sequence[Contest], runs: SharedRuns, costs: RunCosts) -> Plan:

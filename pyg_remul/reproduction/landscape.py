@@ -39,7 +39,8 @@ class LandscapeOptions:
     num_points: int = 51
     """Points along each direction, odd."""
     num_pairs: int = 3
-    """Pairs of random directions, the same for all models as far as their shapes are."""
+    """Pairs of random directions, the same for all models as far as their shapes are; with 0, only
+    the derivatives at the weights are measured."""
     extent: float = 1.0
     """Largest step along each direction, whose length is that of the weights."""
     seed: int = 0
@@ -47,7 +48,7 @@ class LandscapeOptions:
 
     def __post_init__(self) -> None:
         grid_axis(self.num_points, self.extent)
-        check_integers(num_pairs=self.num_pairs)
+        check_integers("not negative", num_pairs=self.num_pairs)
 
 
 @dataclass(frozen=True, kw_only=True)

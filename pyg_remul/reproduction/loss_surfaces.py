@@ -31,6 +31,7 @@ def report_loss_surfaces(
     *,
     data: Path | None = None,
     options: LandscapeOptions | None = None,
+    surface_seeds: int | None = None,
 ) -> str:
     """Measures and draws the training loss around trained models.
 
@@ -44,6 +45,8 @@ def report_loss_surfaces(
         out: The folder.
         data: Folder of the datasets, that of the runs by default.
         options: How finely to measure.
+        surface_seeds: Seeds of which surfaces are measured; of the others only the derivatives at
+            the weights. ``None`` for all.
 
     Returns:
         The table, in Markdown.
@@ -56,8 +59,9 @@ def report_loss_surfaces(
     if empty := [name for name, paths in checkpoints.items() if not paths]:
         raise ValueError(f"`checkpoints` must give one or more of each model, got none of {empty}.")
     options = options or LandscapeOptions()
+    plain = dataclasses.replace(options, num_pairs=0)
     num_rows = options.num_pairs * options.num_points
-    total = num_rows * sum(map(len, checkpoints.values()))
+    total = num_rows * sum(len(paths[:surface_seeds]) for paths in checkpoints.values())
     found: dict[str, list[Landscape]] = {}
     with tqdm(total=total, desc="loss surfaces", unit="row", dynamic_ncols=True) as bar:
         for name, paths in checkpoints.items():
@@ -68,8 +72,13 @@ def report_loss_surfaces(
                 def show(rows: int, before: int = bar.n) -> None:
                     bar.update(before + rows - bar.n)
 
+                drawn = surface_seeds is None or seed < surface_seeds
                 landscape = measure_landscape(
-                    path, out / "landscapes", options=options, data=data, report=show
+                    path,
+                    out / "landscapes",
+                    options=options if drawn else plain,
+                    data=data,
+                    report=show,
                 )
                 found[name].append(landscape)
     return _write_reports(found, out, options)
@@ -140,11 +149,12 @@ def _format_csv(found: Mapping[str, Sequence[Landscape]]) -> str:
     shapes = (*(f"nonconvex_{radius:g}" for radius in _RADII), "local_minima")
     return csv_table(
         [
-            {"model": name, "seed": seed, "pair": pair}
+            {"model": name, "seed": seed}
             | dataclasses.asdict(landscape.curvature)
-            | dict(zip(shapes, _shape(surface), strict=True))
+            | ({} if surface is None else {"pair": pair})
+            | ({} if surface is None else dict(zip(shapes, _shape(surface), strict=True)))
             for name, landscapes in found.items()
             for seed, landscape in enumerate(landscapes)
-            for pair, surface in enumerate(landscape.surfaces)
+            for pair, surface in enumerate([*landscape.surfaces] or [None])
         ]
     )

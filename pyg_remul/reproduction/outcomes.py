@@ -7,6 +7,7 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -40,10 +41,12 @@ class Outcome:
     """The finished runs, one for each seed; none if the setting was only tried in short, or if a
     run diverged."""
     validation: float
-    """The validation loss by which the setting is compared with the method's others: the mean over
-    seeds, or that of the short run. Infinite if a run diverged."""
+    """The validation loss by which the setting is compared with the method's others, that of its
+    trial; of a single setting the mean over seeds. Infinite if a run diverged."""
     chosen: bool
     """Whether it is the lowest among those of the method on this case."""
+    data: Path | None = None
+    """Folder of the datasets, that of the runs by default."""
 
     @property
     def passes(self) -> int:
@@ -74,7 +77,7 @@ class Outcome:
         """What tells which test graphs belong together: ``trial`` and ``frame``, shape ``[B]``."""
         run = self.runs[0]
         if run.data() is None:
-            return graph_origins(_load_task(run))[split]
+            return graph_origins(self._load_task(run))[split]
         return run.origins()[split]
 
     def config(self) -> TrainConfig:
@@ -85,7 +88,14 @@ class Outcome:
         """Where the data come from."""
         run = self.runs[0]
         stored = run.data()
-        return provenance_of(_load_task(run)) if stored is None else Provenance(**stored)
+        return provenance_of(self._load_task(run)) if stored is None else Provenance(**stored)
+
+    def _load_task(self, run: RunFolder) -> TaskData:
+        """The datasets of a run of an older version, whose folder says nothing of them."""
+        config = _config(run)
+        if self.data is not None:  # the run may come from another machine
+            config = dataclasses.replace(config, data=self.data)
+        return load_task(config, progress=False)
 
 
 def check_same_data(outcomes: Sequence[Outcome]) -> None:
@@ -121,11 +131,6 @@ def _is_same(value: Any, expected: Any) -> bool:
     if isinstance(value, float) and isinstance(expected, float):
         return math.isclose(value, expected, rel_tol=_ROUNDING)
     return bool(value == expected)
-
-
-def _load_task(run: RunFolder) -> TaskData:
-    """The datasets of a run of an older version, whose folder says nothing of them."""
-    return load_task(_config(run), progress=False)
 
 
 def _config(run: RunFolder) -> TrainConfig:

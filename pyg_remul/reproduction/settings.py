@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias, get_args
 
 from pyg_remul.checks import check_choice, check_integers
 from pyg_remul.molecules import MOLECULES
-from pyg_remul.reproduction.catalogue import Scale
+from pyg_remul.reproduction.methods import Scale
 from pyg_remul.run_pool import available_cores
 
 __all__ = ["Reproduction", "TargetName"]

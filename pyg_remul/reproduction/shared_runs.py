@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from pyg_remul.config import TrainConfig
+from pyg_remul.reproduction.completeness import check_complete
 from pyg_remul.run_folder import RunFolder
 
 __all__ = ["SharedRuns", "digest"]
@@ -39,8 +40,9 @@ class SharedRuns:
     """The runs in a folder and all folders below it, found by what their results depend on.
 
     Their names do not matter, so that runs of another study, machine or day are taken over by
-    copying their folders. Of several that are the same, one that has come to its end stands for
-    all. Folders of other programs, or of other versions, are passed over with a warning.
+    copying their folders. Of several that are the same, one that has finished stands for all, else
+    one that diverged. Folders of other programs, or of other versions, are passed over with a
+    warning.
 
     Args:
         path: The folder, which need not exist.
@@ -83,9 +85,9 @@ class SharedRuns:
         key = digest(config)
         if key not in self._losses:
             folder = self.folder(config)
-            if not _has_ended(folder):
+            if not _standing(folder):
                 return None
-            self._losses[key] = _loss(folder)
+            self._losses[key] = _loss(folder, config)
         return self._losses[key]
 
     def diverged(self) -> list[RunFolder]:
@@ -95,28 +97,25 @@ class SharedRuns:
     def _add(self, folder: RunFolder) -> None:
         try:
             config = folder.config()
-            ended = _has_ended(folder)
+            standing = _standing(folder)
         except (ValueError, TypeError) as error:
             _LOGGER.warning("The folder %s is passed over: %s", folder.path, error)
             return
         if config is None:
             return
         present = self._folders.setdefault(digest(config), folder)
-        if ended and not _has_ended(present):
+        if standing > _standing(present):
             self._folders[digest(config)] = folder
 
 
-def _has_ended(folder: RunFolder) -> bool:
-    return folder.results() is not None or folder.divergence() is not None
+def _standing(folder: RunFolder) -> int:
+    """2 if the run has finished, 1 if it diverged, 0 if it has not ended."""
+    if folder.results() is not None:
+        return 2
+    return 0 if folder.divergence() is None else 1
 
 
-def _loss(folder: RunFolder) -> float:
-    if folder.divergence() is not None:
-        return math.inf
-    missing = [name for name in ("metrics.csv", "errors.csv") if not (folder.path / name).exists()]
-    if missing:
-        raise ValueError(
-            f"The folder {folder.path} is refused: the run has finished, but {missing[0]} is "
-            "missing; remove the folder to repeat the run."
-        )
+def _loss(folder: RunFolder, config: TrainConfig) -> float:
+    if folder.results() is not None:
+        check_complete(folder, config)
     return folder.lowest_validation_loss()

@@ -45,8 +45,8 @@ class Method:
     settings: tuple[Setting, ...] = field(default=({},))
     """The settings among which the validation loss chooses."""
     sweep: bool = False
-    """Whether all settings are trained in full with all seeds, as a curve over them asks; else they
-    are compared in shorter runs of the first seed, and the best one alone is trained in full."""
+    """Whether all settings are trained in full with all seeds, as a curve over them asks. Otherwise
+    the best one alone is, by comparison in shorter runs of the first seed."""
 
     @property
     def passes(self) -> int:

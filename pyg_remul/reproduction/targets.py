@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -31,6 +32,8 @@ __all__ = ["TARGETS", "Target"]
 
 Target: TypeAlias = Callable[[Reproduction, Path], None]
 """Takes the options and the folder of its results."""
+
+_LOGGER = logging.getLogger(__name__)
 
 _TUNED = ("plain", "augmentation")
 _WITH_SURFACES = ("Transformer", "+ augmentation", "+ REMUL", "GATr")
@@ -80,13 +83,24 @@ def _loss_surfaces(settings: Reproduction, folder: Path) -> None:
     study = _nbody(settings)
     methods = tuple(method for method in study.methods if method.name in _WITH_SURFACES)
     study = dataclasses.replace(study, cases=study.cases[:1], methods=methods)
+    chosen = [outcome for outcome in _outcomes(study, settings) if outcome.chosen]
+    for name in [outcome.method.name for outcome in chosen if not outcome.runs]:
+        _LOGGER.warning("%s has no loss surface: runs of all its settings diverged.", name)
     checkpoints = {
         outcome.method.name: [run.best for run in outcome.runs]
-        for outcome in _outcomes(study, settings)
-        if outcome.chosen
+        for outcome in chosen
+        if outcome.runs
     }
+    if not checkpoints:
+        return
     small = LandscapeOptions(num_points=5, num_pairs=1) if settings.scale == "smoke" else None
-    text = report_loss_surfaces(checkpoints, folder, data=settings.data, options=small)
+    text = report_loss_surfaces(
+        checkpoints,
+        folder,
+        data=settings.data,
+        options=small,
+        surface_seeds=None if settings.scale == "paper" else 1,
+    )
     print(text)  # noqa: T201
 
 

@@ -7,6 +7,7 @@ from torch.nn.functional import linear
 from torch_geometric.data import Batch, Data
 
 from pyg_remul import O3, SO3, equivariance_error
+from pyg_remul.checks import NonFiniteError
 from pyg_remul.datasets import MoCap
 from pyg_remul.models import EMLP, PER, RPP
 
@@ -119,8 +120,20 @@ def test_head_is_no_linear_layer_whose_gradient_a_weighting_could_watch():
 def test_inputs_whose_outputs_are_no_numbers_are_refused(family, value, make_graph):
     data = make_graph(dtype=torch.float32)
     data.pos[2] = value
-    with pytest.raises(ValueError, match=r"`inputs` must be .* overflow torch\.float32, got"):
+    match = r"`inputs` must be .* overflow torch\.float32, got inputs up to"
+    with pytest.raises(ValueError, match=match) as error:
         family(5, hidden_channels=33)(data)
+    assert not isinstance(error.value, NonFiniteError)
+
+
+@every_family
+def test_outputs_of_a_model_that_diverges_are_told_from_bad_inputs(family, make_graph):
+    model, data = family(5, hidden_channels=33), make_graph(dtype=torch.float32)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(1e10)
+    with pytest.raises(NonFiniteError, match=r"`inputs` must be .* and outputs up to"):
+        model(data)
 
 
 @every_family

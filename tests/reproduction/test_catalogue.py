@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pyg_remul.reproduction import catalogue
-from pyg_remul.reproduction.catalogue import BETAS
+from pyg_remul.reproduction.methods import BETAS
 
 STUDIES = {
     "nbody": catalogue.nbody_study,
@@ -97,3 +97,21 @@ def test_paper_scale_has_the_published_sizes(name, model, sizes):
         if config.model == model and config.method in ("plain", "remul")
     }
     assert found == {sizes}
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_paper_scale_has_all_graphs(name):
+    found = {(c.num_train, c.num_eval, c.error_graphs) for *_, c in configs(STUDIES[name]("paper"))}
+    assert found == {(None, None, 100)}
+
+
+def test_gradual_weights_begin_on_the_grid_of_the_constant_ones():
+    (gradual,) = (m for m in catalogue.nbody_study("paper").methods if m.kind == "gradnorm")
+    assert [setting["beta"] for setting in gradual.settings] == [0.01, 0.1, 1.0, 10.0]
+
+
+@pytest.mark.parametrize(("curve", "runs"), [(True, True), (False, False)])
+def test_weights_of_molecules_are_all_trained_for_curves_alone(curve, runs):
+    study = catalogue.md17_study(("ethanol",), curve=curve)
+    (remul,) = (method for method in study.methods if method.kind == "remul")
+    assert remul.sweep is runs

@@ -70,9 +70,13 @@ def test_trials_that_have_ended_are_not_repeated(enter):
     assert contest.trials() == [trial(contest, RATES[1])]
 
 
-@pytest.mark.parametrize("method", [SWEPT, SINGLE], ids=["sweep", "single setting"])
-def test_without_a_choice_there_are_no_trials(enter, method):
-    assert enter(method).trials() == []
+def test_without_a_choice_there_are_no_trials(enter):
+    assert enter(SINGLE).trials() == []
+
+
+def test_settings_of_a_sweep_compete_like_all_others(enter):
+    contest = enter(SWEPT)
+    assert contest.trials() == [trial(contest, setting) for setting in SWEPT.settings]
 
 
 def test_all_settings_of_a_sweep_are_trained_in_full(enter):
@@ -116,13 +120,14 @@ def test_full_runs_of_another_study_are_not_shown_for_a_setting_that_was_only_tr
     assert [len(outcome.runs) for outcome in contest.outcomes()] == [0, 2]
 
 
-def test_settings_of_a_sweep_are_compared_by_the_mean_over_seeds(enter):
+def test_settings_of_a_sweep_are_compared_by_their_trials(enter):
     contest = enter(SWEPT)
+    compete(contest, 1.0, 2.0)
     first, second = (full(contest, setting) for setting in SWEPT.settings)
-    for config, loss in zip([*first, *second], [1.0, 4.0, 2.0, 2.0], strict=True):
+    for config, loss in zip([*first, *second], [4.0, 4.0, 3.0, 3.0], strict=True):
         finish(contest, config, loss)
     beta_1, beta_2 = SWEPT.settings
-    assert summary(contest) == [(beta_1, False, 2.5, 2), (beta_2, True, 2.0, 2)]
+    assert summary(contest) == [(beta_1, True, 1.0, 2), (beta_2, False, 2.0, 2)]
 
 
 def test_setting_whose_trial_diverged_has_lost(enter):

@@ -8,9 +8,8 @@ import math
 import shutil
 
 import pytest
-import torch
 from in_process import InProcess
-from tiny_studies import NBODY, SWEPT, TUNED, tiny_study
+from tiny_studies import NBODY, SWEPT, TUNED, tiny_study, write_finished
 
 from pyg_remul import run_pool, run_worker
 from pyg_remul.reproduction import engine
@@ -48,12 +47,7 @@ def planned(monkeypatch):
 
     def finish(options, folder, **arguments):
         calls.append(options)
-        run = RunFolder(folder)
-        run.claim(options)
-        run.write_metrics([{"val/loss": options.lr}])
-        run.write_errors({"test": torch.ones(2)}, {"test": {}})
-        run.write_results({"test": {"mse": options.lr}})
-        return run.results()
+        return write_finished(RunFolder(folder), options, options.lr).results()
 
     monkeypatch.setattr(run_pool, "ProcessPoolExecutor", InProcess)
     monkeypatch.setattr(run_worker, "train", finish)
@@ -70,13 +64,18 @@ def summary(outcomes):
 
 def test_study_has_the_outcomes_of_its_runs(trained, data, tmp_path):
     outcomes = carry_out(tiny_study(), tmp_path, data, workers=1)
-    assert len(trained) == 2 + 2 + 4
+    assert len(trained) == (2 + 2) + (2 + 4)  # trials and full runs of both methods
     assert [(o.method, o.setting) for o in outcomes] == [
         (method, setting) for method in (TUNED, SWEPT) for setting in method.settings
     ]
     for chosen in (outcome for outcome in outcomes if outcome.chosen):
         assert len(chosen.values("ood")) == len(chosen.values("E")) == 2
         assert chosen.graph_errors().shape == (2, 4)
+
+
+def test_outcomes_read_the_data_of_the_study(planned, data, tmp_path):
+    outcomes = carry_out(tiny_study(SINGLE), tmp_path, data, workers=1)
+    assert [outcome.data for outcome in outcomes] == [data]
 
 
 def test_finished_study_is_not_repeated(trained, data, tmp_path, capsys):
@@ -125,8 +124,8 @@ def test_other_error_ends_the_study(trained, data, tmp_path, monkeypatch):
 def test_trials_come_first_and_the_longest_runs_next(planned, data, tmp_path):
     carry_out(tiny_study(SWEPT, GATR, TUNED, seeds=1), tmp_path, data, workers=1)
     assert [(options.model, options.method, options.steps) for options in planned] == [
-        ("gnn", "plain", 4),
-        ("gnn", "plain", 4),
+        *[("gnn", "remul", 4)] * 2,
+        *[("gnn", "plain", 4)] * 2,
         ("gatr", "plain", 8),
         ("gnn", "remul", 8),
         ("gnn", "remul", 8),

@@ -178,7 +178,7 @@ def test_pickles_are_refused(measure, tmp_path):
     ("options", "message"),
     [
         ({"num_points": 4}, "`num_points` must be odd and at least 3, got 4"),
-        ({"num_pairs": 0}, "`num_pairs` must be positive, got 0"),
+        ({"num_pairs": -1}, "`num_pairs` must not be negative, got -1"),
         ({"extent": -1.0}, "`extent` must be positive, got -1.0"),
     ],
     ids=["points", "pairs", "extent"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import os
 from pathlib import Path
 
@@ -51,13 +52,14 @@ def report(monkeypatch, tmp_path):
 
     def measure(path, folder, *, options, data, report):
         report(options.num_pairs * options.num_points)
-        return landscapes[path.name]
+        landscape = landscapes[path.name]
+        return dataclasses.replace(landscape, surfaces=landscape.surfaces[: options.num_pairs])
 
     monkeypatch.setattr(loss_surfaces, "measure_landscape", measure)
     found = {"Bowl": [Path("bowl-0"), Path("bowl-1")], "Saddle": [Path("saddle-0")]}
 
-    def write(checkpoints=found):
-        return report_loss_surfaces(checkpoints, tmp_path, options=OPTIONS)
+    def write(checkpoints=found, **options):
+        return report_loss_surfaces(checkpoints, tmp_path, options=OPTIONS, **options)
 
     return write
 
@@ -121,6 +123,15 @@ def test_csv_has_a_row_for_each_surface(report, tmp_path):
     ]
     assert [float(row["nonconvex_1"]) for row in rows] == [0, 0, 0, 0, 1, 1]
     assert float(rows[2]["largest"]) == 20
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_surfaces_may_be_those_of_some_seeds_alone(report, tmp_path):
+    row = cells(report(surface_seeds=1))["Bowl"]
+    assert (row["seeds"], row["largest"]) == ("2", "15 ± 7.1")
+    with (tmp_path / "table.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["model"] == "Bowl"]
+    assert [(row["seed"], row["pair"]) for row in rows] == [("0", "0"), ("0", "1"), ("1", "")]
 
 
 def test_figures_show_the_first_seed_of_each_model(report, monkeypatch):

@@ -141,6 +141,15 @@ def test_older_run_is_described_by_its_datasets(older):
     assert older.graph_origins() == {}
 
 
+def test_older_run_of_another_machine_is_described_by_the_data_here(older, tmp_path):
+    run = older.runs[0]
+    run.claim(dataclasses.replace(run.config(), data=tmp_path / "elsewhere"))
+    here = dataclasses.replace(older, data=tmp_path / "data")
+    assert here.provenance().graphs["train"] == 4
+    assert here.graph_origins() == {}
+    assert not (tmp_path / "elsewhere").exists()
+
+
 def test_older_run_without_options_is_refused(tmp_path):
     run = write_run(tmp_path / "one", ETHANOL, {"test": [1.0]}, provenance=None)
     (run.path / "config.json").unlink()

@@ -23,6 +23,10 @@ def pool(tmp_path):
     return tmp_path / "runs"
 
 
+def validations(last, *losses):
+    return [{"step": last, "val/loss": loss} for loss in losses]
+
+
 def folder_of(pool, config=CONFIG):
     return SharedRuns(pool).folder(config)
 
@@ -65,9 +69,20 @@ def test_of_equal_runs_one_that_has_ended_wins(pool, names, write):
     assert folder_of(pool).path == pool / ended
 
 
+@pytest.mark.parametrize("names", ["ab", "ba"], ids=["finished first", "finished last"])
+def test_of_equal_runs_one_that_has_finished_wins_over_one_that_diverged(pool, names):
+    finished, diverged = names
+    write_diverged(RunFolder(pool / diverged), CONFIG)
+    write_finished(RunFolder(pool / finished), CONFIG, 0.5)
+    runs = SharedRuns(pool)
+    assert runs.folder(CONFIG).path == pool / finished
+    assert runs.loss(CONFIG) == 0.5
+    assert runs.diverged() == []
+
+
 def test_finished_run_has_its_lowest_loss(pool):
     run = write_finished(folder_of(pool), CONFIG)
-    run.write_metrics([{"val/loss": 3.0}, {"val/loss": 0.5}, {"val/loss": 2.0}])
+    run.write_metrics(validations(CONFIG.steps, 3.0, 0.5, 2.0))
     assert SharedRuns(pool).loss(CONFIG) == 0.5
 
 
@@ -89,11 +104,10 @@ def test_run_that_diverged_is_named_and_has_an_infinite_loss(pool):
     assert [folder.path for folder in runs.diverged()] == [pool / "run"]
 
 
-@pytest.mark.parametrize("name", ["metrics.csv", "errors.csv"])
-def test_finished_run_that_is_incomplete_is_refused(pool, name):
+def test_finished_run_that_is_not_whole_is_refused(pool):
     run = write_finished(folder_of(pool), CONFIG)
-    (run.path / name).unlink()
-    match = rf"gnn-plain-\w+ is refused: the run has finished, but {name} is missing; remove"
+    (run.path / "metrics.csv").unlink()
+    match = r"gnn-plain-\w+ is refused: the run has finished, but metrics\.csv is missing; remove"
     with pytest.raises(ValueError, match=match):
         SharedRuns(pool).loss(CONFIG)
 
@@ -103,7 +117,7 @@ def test_finished_run_that_is_incomplete_is_refused(pool, name):
     [
         ("{", "config.json is not readable as JSON"),
         (json.dumps({"model_type": "bert"}), "must be those of this version, got unknown"),
-        (json.dumps([1, 2]), "must be those of this version"),
+        (json.dumps([1, 2]), "it must hold an object, got a list"),
         (json.dumps({"task": "nbody", "lr": "high"}), "`lr` must be a number"),
     ],
     ids=["not JSON", "another program", "a list", "wrong type"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import pickle
 from typing import get_args
 
@@ -10,10 +11,12 @@ import ase.build
 import numpy as np
 import pytest
 from in_process import InProcess
+from synthetic import make_diverged, make_outcome
 
 from pyg_remul import run_pool
 from pyg_remul.datasets._mocap_splits import MOTIONS
 from pyg_remul.reproduction import targets
+from pyg_remul.reproduction.catalogue import nbody_study
 from pyg_remul.reproduction.engine import carry_out
 from pyg_remul.reproduction.landscape import LandscapeOptions
 from pyg_remul.reproduction.settings import Reproduction, TargetName
@@ -103,6 +106,50 @@ def test_loss_surfaces_are_those_of_all_seeds(settings, tmp_path, monkeypatch):
     assert folder == tmp_path
     assert options["data"] == settings.data
     assert options["options"] == LandscapeOptions(num_points=5, num_pairs=1)
+
+
+@pytest.fixture
+def surfaces(monkeypatch):
+    """Gives what is reported, and the cases that were carried out, when methods have no runs."""
+
+    def draw(settings, folder, *diverged):
+        calls, cases = [], []
+
+        def carry(study, *_):
+            cases.extend(study.cases)
+            return [
+                make_diverged(case, method, chosen=True)
+                if method.name in diverged
+                else make_outcome(folder / "runs", case, method, seeds=1)
+                for case in study.cases
+                for method in study.methods
+            ]
+
+        monkeypatch.setattr(targets, "carry_out", carry)
+        monkeypatch.setattr(
+            targets, "report_loss_surfaces", lambda found, *_, **__: calls.append(found)
+        )
+        TARGETS["fig-loss-surface"](settings, folder)
+        return calls, cases
+
+    return draw
+
+
+def test_loss_surfaces_are_those_of_the_first_case(settings, tmp_path, surfaces):
+    _, cases = surfaces(settings, tmp_path)
+    assert cases == list(nbody_study(settings.scale, settings.seeds).cases[:1])
+
+
+def test_method_whose_runs_diverged_has_no_loss_surface(settings, tmp_path, surfaces, caplog):
+    with caplog.at_level(logging.WARNING):
+        ((found,), _) = surfaces(settings, tmp_path, "+ REMUL")
+    assert list(found) == ["Transformer", "+ augmentation", "GATr"]
+    assert "+ REMUL has no loss surface: runs of all its settings diverged." in caplog.text
+
+
+def test_no_loss_surface_is_drawn_where_all_runs_diverged(settings, tmp_path, surfaces):
+    calls, _ = surfaces(settings, tmp_path, "Transformer", "+ augmentation", "+ REMUL", "GATr")
+    assert calls == []
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """Puts what was reproduced into the places of docs/results.md, tables and figures.
 
 Run: python docs/results.py [FOLDER], after pyg-remul reproduce TARGET [--out FOLDER] for each
-target. Places of what the folder lacks stay as they are.
+target. The place of a target takes its results on all data, such as of several numbers of frames.
+Places of what the folder lacks stay as they are.
 """
 
 from __future__ import annotations
@@ -22,13 +23,21 @@ def main(page: Path = PAGE) -> None:
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/reproduce")
 
     def renew(place: re.Match[str]) -> str:
-        name = f"{place['target']}-{place['scale']}"
-        parts = [*read_table(folder / name), *show_figures(folder / name, page.with_suffix(""))]
+        parts = [
+            part
+            for found in find_results(folder, place["target"], place["scale"])
+            for part in (*read_table(found), *show_figures(found, page.with_suffix("")))
+        ]
         if not parts:
             return place[0]
         return "\n\n".join([place[0].splitlines()[0], *parts, "<!-- end -->"])
 
     write_text(page, PLACE.sub(renew, page.read_text(encoding="utf-8")))
+
+
+def find_results(folder: Path, target: str, scale: str) -> list[Path]:
+    """The folders of a target: TARGET-SCALE, and then TARGET-SPECIAL-SCALE."""
+    return [folder / f"{target}-{scale}", *sorted(folder.glob(f"{target}-*-{scale}"))]
 
 
 def read_table(folder: Path) -> list[str]:

@@ -45,9 +45,9 @@ def build_criterion(args: argparse.Namespace, model: nn.Module) -> RemulLoss:
 @torch.no_grad()
 def test_error(model: nn.Module, batches: list[Batch]) -> float:
     model.eval()
-    loss = float(torch.stack([mse_loss(model(batch), batch.y) for batch in batches]).mean())
+    total = sum(batch.num_graphs * mse_loss(model(batch), batch.y).item() for batch in batches)
     model.train()
-    return loss
+    return total / sum(batch.num_graphs for batch in batches)
 
 
 def main(argv: list[str] | None = None) -> None:

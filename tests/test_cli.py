@@ -469,7 +469,7 @@ def test_reproduction_takes_its_options(reproduced):
         workers=1,
         compile=True,
     )
-    assert reproduced == [("table2", settings, Path("a/table2-5000-paper"))]
+    assert reproduced == [("table2", settings, Path("a/table2-xtb-ethanol-uracil-5000-paper"))]
 
 
 def test_all_targets_are_reproduced_one_after_the_other(reproduced):

@@ -8,6 +8,9 @@ from pathlib import Path
 import ase.build
 import numpy as np
 import pytest
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Batch, Data
 
 from pyg_remul import RemulLoss
 
@@ -67,6 +70,18 @@ def test_nbody_trains_by_every_method(
     example("nbody.py")(options)
     (error,) = numbers(capsys.readouterr().out, "MSE out of distribution: ")
     assert 0 < error < 10
+
+
+@pytest.mark.parametrize("name", ["nbody.py", "mocap.py", "md17.py"])
+def test_error_is_the_mean_over_graphs_however_they_are_batched(name: str) -> None:
+    class Zero(nn.Module):
+        def forward(self, batch: Batch) -> Tensor:
+            return torch.zeros_like(batch.y)
+
+    graphs = [Data(y=torch.full((2, 3), size), num_nodes=2) for size in (1.0, 2.0, 6.0)]
+    batches = [Batch.from_data_list(graphs[:2]), Batch.from_data_list(graphs[2:])]
+    error = runpy.run_path(str(EXAMPLES / name))["test_error"](Zero(), batches)
+    assert error == pytest.approx((1 + 4 + 36) / 3, rel=1e-6)
 
 
 @pytest.mark.parametrize("model", ["transformer", "gnn", "egnn", "se3", "gatr"])

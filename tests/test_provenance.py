@@ -45,8 +45,9 @@ def load(folder, own_recordings):
 
 
 def test_simulated_systems_follow_the_published_recipe(load):
-    found = provenance_of(load("nbody"))
-    assert dataclasses.asdict(found) == {
+    found = dataclasses.asdict(provenance_of(load("nbody")))
+    del found["fingerprint"]
+    assert found == {
         "source": "simulated by the published recipe",
         "published": True,
         "graphs": {"train": 8, "val": 5, "test": 5, "ood": 5},
@@ -84,6 +85,38 @@ def test_published_trajectory_says_so(load, monkeypatch):
     found = provenance_of(data)
     assert "published trajectory" in found.source
     assert found.published
+
+
+def test_fingerprint_is_that_of_the_targets_of_each_test_split(load):
+    data = load("nbody")
+    found = provenance_of(data).fingerprint
+    assert list(found) == ["test", "ood"]
+    y = torch.stack([graph.y for graph in data.tests["test"]]).flatten(0, 1).double()
+    expected = (torch.linspace(0, 1, len(y)).double() * y.square().sum(-1)).mean().item()
+    assert found["test"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_fingerprint_does_not_depend_on_training_graphs(load, folder):
+    config = preset("nbody", "gnn", data=folder, num_train=4, num_eval=5)
+    fewer = provenance_of(load_task(config, progress=False))
+    assert fewer.fingerprint == provenance_of(load("nbody")).fingerprint
+
+
+@pytest.mark.parametrize("change", ["values", "order"])
+def test_fingerprint_tells_targets_apart(load, change):
+    data = load("nbody")
+    before = provenance_of(data).fingerprint["test"]
+    y = data.tests["test"]._data.y
+    y[:] = y.flip(0) if change == "order" else 1.001 * y
+    assert abs(provenance_of(data).fingerprint["test"] / before - 1) > 1e-4
+
+
+def test_fingerprint_does_not_tell_roundings_apart(load):
+    data = load("nbody")
+    before = provenance_of(data).fingerprint["test"]
+    y = data.tests["test"]._data.y
+    y *= 1 + 1e-7 * torch.randn(y.shape, generator=torch.Generator().manual_seed(0))
+    assert provenance_of(data).fingerprint["test"] == pytest.approx(before, rel=1e-6)
 
 
 def test_frames_of_recordings_have_their_trial(load):

@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 import runpy
 from pathlib import Path
+from typing import get_args
 
 import pytest
+
+from pyg_remul.reproduction.settings import TargetName
 
 DOCS = Path(__file__).parent.parent / "docs"
 OLD = "before\n\n<!-- table2 laptop -->\nold\n<!-- end -->\n\nafter\n"
@@ -49,6 +52,23 @@ def test_page_can_be_renewed_again(renewed, out):
 def test_place_of_another_scale_is_left(renewed, out):
     page = OLD.replace("laptop", "paper")
     assert renewed(page) == page
+
+
+def test_results_on_other_data_follow_in_the_place_of_their_target(renewed, out):
+    for name in ("table2-5000-laptop", "table2-xtb-ethanol-laptop", "table2-5000-paper"):
+        (out.parent / name).mkdir()
+        (out.parent / name / "table.md").write_text(f"from {name}\n", encoding="utf-8")
+        (out.parent / name / "E.png").touch()
+    page = renewed()
+    words = ("MSE", "from table2-5000-laptop", "-5000-laptop-E.png", "from table2-xtb", "after")
+    places = [page.index(word) for word in words]
+    assert places == sorted(places)
+    assert "5000-paper" not in page
+
+
+def test_place_does_not_take_the_results_of_another_target():
+    for target in get_args(TargetName):
+        assert not [name for name in get_args(TargetName) if name.startswith(f"{target}-")]
 
 
 def test_figures_are_copied_and_shown_below_the_table(renewed, out, tmp_path):

@@ -44,6 +44,7 @@ _LABELS: dict[Quantity, str] = {
 _UNITS: dict[Quantity, float] = {"mse": 1e-2, "ood": 1e-2}
 _COLUMNS = 4
 _WIDTH, _HEIGHT, _LEGEND_HEIGHT = 1.72, 1.55, 0.16
+_HANDLE_WIDTH, _LETTER_WIDTH = 0.45, 0.06
 _CURVES: dict[str, _Style] = {
     "remul": {"color": BLUE, "marker": "o", "linestyle": "-"},
     "gradnorm": {"color": ORANGE, "marker": "D", "linestyle": "-.", "markerfacecolor": "white"},
@@ -64,8 +65,9 @@ def plot_beta(
 
     Points are means over seeds and bars standard deviations. REMUL with GradNorm stands at its
     initial weight; of settings with the same weight, that of the lowest validation loss is drawn.
-    Other methods are horizontal lines, in bands of one standard deviation. Equivariance errors
-    of rounding stand at the lower edge, and a cross at the upper edge where REMUL diverged.
+    Other methods are horizontal lines, in bands of one standard deviation, with a marker at their
+    right end. Equivariance errors of rounding stand at the lower edge, and a cross at the upper
+    edge where REMUL diverged.
 
     Args:
         outcomes: All outcomes of a study.
@@ -82,7 +84,8 @@ def plot_beta(
     with paper_style():
         handles = _handles(outcomes)
         columns = _COLUMNS if len(grid[0]) > 2 else _COLUMNS // 2
-        height = _HEIGHT * len(grid) + _LEGEND_HEIGHT * math.ceil(len(handles) / columns)
+        ncols = _count_columns(handles, columns)
+        height = _HEIGHT * len(grid) + _LEGEND_HEIGHT * math.ceil(len(handles) / ncols)
         figure = Figure(figsize=(_WIDTH * columns, height), layout="constrained")
         FigureCanvasAgg(figure)
         all_axes = figure.subplots(len(grid), len(grid[0]), squeeze=False)
@@ -92,7 +95,7 @@ def plot_beta(
             else:
                 _draw_panel(axes, cases[place[0]], place[1])
         _label(grid, all_axes)
-        figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False)
+        figure.legend(handles=handles, loc="outside lower center", ncols=ncols, frameon=False)
         return save_figures(figure, stem)
 
 
@@ -169,12 +172,12 @@ def _draw_curve(axes: Any, outcomes: Sequence[Outcome], quantity: Quantity, styl
 
 
 def _draw_baseline(axes: Any, outcome: Outcome, quantity: Quantity, style: _Style) -> None:
-    """Draws a horizontal line, with its marker at a place of its own along the line."""
+    """Draws a horizontal line that ends in its marker, right of all weights."""
     mean = _mean(outcome, quantity)
-    line = {name: style[name] for name in ("color", "linestyle")}
+    place = 1.04 + 0.06 * _LEVELS.index(style)
+    line = {"xmax": place, "clip_on": False} | {n: style[n] for n in ("color", "linestyle")}
     draw_level(axes, mean, outcome.spread(quantity) / _UNITS.get(quantity, 1.0), **line)
-    place = (0.5 + _LEVELS.index(style)) / (len(_LEVELS) + 1)
-    marker = {"color": style["color"], "marker": style["marker"], "zorder": 4}
+    marker = {"color": style["color"], "marker": style["marker"], "clip_on": False, "zorder": 4}
     axes.plot(place, mean, transform=axes.get_yaxis_transform(), **marker)
 
 
@@ -203,6 +206,17 @@ def _handles(outcomes: Sequence[Outcome]) -> list[Line2D]:
     if any(o.method.kind in _CURVES and math.isinf(o.validation) for o in outcomes):
         styles |= {"diverged": {"color": GREY, "marker": "x", "linestyle": "none"}}
     return [Line2D([], [], label=name, **style) for name, style in styles.items()]
+
+
+def _count_columns(handles: Sequence[Line2D], most: int) -> int:
+    """The columns of a legend under so many panels that fit side by side, at most one a panel."""
+    lengths = [_HANDLE_WIDTH + _LETTER_WIDTH * len(str(handle.get_label())) for handle in handles]
+    for columns in range(most, 1, -1):
+        rows = math.ceil(len(lengths) / columns)
+        widest = (max(lengths[place : place + rows]) for place in range(0, len(lengths), rows))
+        if sum(widest) <= _WIDTH * most:
+            return columns
+    return 1
 
 
 def _levels(outcomes: Sequence[Outcome]) -> list[tuple[Outcome, _Style]]:

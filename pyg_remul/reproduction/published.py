@@ -7,7 +7,10 @@ from typing import Final, TypeAlias
 
 from pyg_remul.reproduction.study import Case, Method
 
-__all__ = ["Published", "find_published"]
+__all__ = ["FRAMES_AHEAD", "Published", "find_published"]
+
+FRAMES_AHEAD: Final = 3000
+"""Most probably the frames between input and target in table 2; the paper's text says 5000."""
 
 _Model: TypeAlias = tuple[str, str]
 _Errors: TypeAlias = dict[_Model, tuple[float, float]]

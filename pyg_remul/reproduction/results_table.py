@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from pyg_remul.files import write_text
-from pyg_remul.reproduction.outcomes import Outcome, Quantity
+from pyg_remul.reproduction.caption import describe_case
+from pyg_remul.reproduction.outcomes import Outcome, Quantity, check_same_data
 from pyg_remul.reproduction.statistics import Comparison, clusters_of
 from pyg_remul.reproduction.study import Setting
 from pyg_remul.reproduction.summary import Line, find_remul, group_cases, summarise
@@ -27,9 +28,9 @@ _MARKS = {"best": "**", "near": "*", "": ""}
 def write_tables(outcomes: Sequence[Outcome], folder: Path) -> str:
     """Writes the outcomes of a study as ``table.md`` and ``table.csv``.
 
-    The Markdown has a table for each case, below a line that says on which data. Each method has
-    the setting of the lowest validation loss. Mean and standard deviation are over seeds. The last
-    columns compare REMUL, in the mode of the lowest validation loss, with the row; see
+    The Markdown has a table for each case, below a line that says on which data and of which
+    sizes. Each method has the setting of the lowest validation loss. Mean and standard deviation
+    are over seeds. The last columns compare REMUL with constant weights with the row; see
     :func:`~pyg_remul.reproduction.statistics.compare`. The CSV has full precision, and also the
     settings that were only tried, or diverged.
 
@@ -39,7 +40,11 @@ def write_tables(outcomes: Sequence[Outcome], folder: Path) -> str:
 
     Returns:
         The Markdown.
+
+    Raises:
+        ValueError: If a case has runs of different data.
     """
+    check_same_data(outcomes)
     summary = summarise(outcomes)
     cases = group_cases(outcomes)
     text = "\n\n".join(_section(case, cases[case], lines) for case, lines in summary.items())
@@ -85,18 +90,7 @@ def format_measured(mean: float, spread: float, unit: float = 1.0) -> str:
 
 
 def _section(case: str, outcomes: Sequence[Outcome], lines: Sequence[Line]) -> str:
-    return f"{_caption(case, lines)}\n\n{_case_table(lines)}\n\n{_legend(outcomes, lines)}"
-
-
-def _caption(case: str, lines: Sequence[Line]) -> str:
-    finished = next((line.outcome for line in lines if line.outcome.runs), None)
-    if finished is None:
-        return f"**{case}: every run diverged.**"
-    found = finished.provenance()
-    sizes = ", ".join(f"{number:,} {split}" for split, number in found.graphs.items())
-    compared = any(line.published for line in lines) and not found.published
-    warning = " The paper's numbers are for other data." if compared else ""
-    return f"**{case}. Data: {found.source}.{warning}** Graphs: {sizes}."
+    return f"{describe_case(case, lines)}\n\n{_case_table(lines)}\n\n{_legend(outcomes, lines)}"
 
 
 def _case_table(lines: Sequence[Line]) -> str:
@@ -111,7 +105,7 @@ def _case_table(lines: Sequence[Line]) -> str:
             line.outcome.method.name,
             describe_setting(line.outcome.setting) or "default",
             str(line.num_settings),
-            str(line.outcome.method.passes),
+            str(line.outcome.passes),
             str(len(line.outcome.runs)),
             _result(line),
             _published(line),
@@ -179,7 +173,7 @@ def _csv_row(outcome: Outcome, line: Line | None) -> dict[str, Any]:
         "setting": json.dumps(dict(outcome.setting)),
         "chosen": outcome.chosen,
         "diverged": math.isinf(outcome.validation),
-        "passes": outcome.method.passes,
+        "passes": outcome.passes,
         "seeds": len(outcome.runs),
         "validation_loss": outcome.validation,
     }

@@ -77,8 +77,7 @@ def _rotations(outcome: Outcome) -> float | None:
 
 
 def _passes(outcome: Outcome) -> float | None:
-    turned = _rotations(outcome)
-    return None if turned is None else turned + (outcome.method.kind == "remul")
+    return None if "rotation_pool" in outcome.setting else float(outcome.passes)
 
 
 def _pool(outcome: Outcome) -> float | None:

@@ -40,17 +40,17 @@ class Reproduction:
     """smoke: seconds, to see that it works. laptop: at most 40 minutes on two cores. paper: the
     published sizes."""
     out: Path = Path("runs/reproduce")
-    """Folder of the results, in TARGET-SCALE, and of all training runs, in runs; those that are
+    """Folder of the results, in TARGET-SCALE with what is special about the molecules between, such
+    as table2-xtb-ethanol-5000-laptop, and of all training runs, in runs; those that are
     there, of whatever target, machine or day, are not repeated."""
     data: Path = Path("data")
     """Folder of the datasets."""
     source: Literal["md17", "xtb"] = "md17"
     """Trajectories of molecules: the published ones, or those of `pyg-remul simulate`."""
     molecules: tuple[str, ...] = MOLECULES
-    """The molecules."""
+    """The molecules, each once."""
     delta: int = 3000
-    """Frames between input and target of molecules; results of other numbers than 3000 lie in
-    TARGET-DELTA-SCALE."""
+    """Frames between input and target of molecules."""
     seeds: int = 3
     """Runs of each setting that is trained in full; one at scale smoke."""
     workers: int = available_cores()
@@ -65,6 +65,10 @@ class Reproduction:
             raise ValueError("`molecules` must name one or more, got none.")
         for molecule in self.molecules:
             check_choice("molecules", molecule, MOLECULES)
+        if len(set(self.molecules)) < len(self.molecules):
+            raise ValueError(
+                f"`molecules` must name each one once, got {', '.join(self.molecules)}."
+            )
         check_integers(delta=self.delta, seeds=self.seeds, workers=self.workers)
 
     @property
@@ -73,7 +77,7 @@ class Reproduction:
         return self.out / "runs"
 
     def folder(self, target: TargetName) -> Path:
-        """The folder of a target's results.
+        """The folder of a target's results; what differs in its data lies in another folder.
 
         Args:
             target: The target.
@@ -81,8 +85,18 @@ class Reproduction:
         Example:
             >>> Reproduction(scale="paper").folder("table2").as_posix()
             'runs/reproduce/table2-paper'
-            >>> Reproduction(scale="paper", delta=5000).folder("table2").as_posix()
-            'runs/reproduce/table2-5000-paper'
+            >>> ethanol = Reproduction(source="xtb", molecules=("ethanol",), delta=5000)
+            >>> ethanol.folder("table2").as_posix()
+            'runs/reproduce/table2-xtb-ethanol-5000-laptop'
         """
-        other = target in ("table2", "fig-md17") and self.delta != 3000
-        return self.out / f"{target}{f'-{self.delta}' if other else ''}-{self.scale}"
+        special = self._special() if target in ("table2", "fig-md17") else []
+        return self.out / "-".join([target, *special, self.scale])
+
+    def _special(self) -> list[str]:
+        """What is not usual about the molecules."""
+        chosen = [name for name in MOLECULES if name in self.molecules]
+        return [
+            *([self.source] if self.source != "md17" else []),
+            *(chosen if len(chosen) < len(MOLECULES) else []),
+            *([str(self.delta)] if self.delta != 3000 else []),
+        ]

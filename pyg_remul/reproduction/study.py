@@ -50,7 +50,7 @@ class Method:
 
     @property
     def passes(self) -> int:
-        """How often each training graph goes through the model in a step."""
+        """How often each training graph goes through the model in a step, by the options alone."""
         turned = int(self.options.get("num_samples", 1))
         return {"plain": 1, "augmentation": turned}.get(self.options["method"], 1 + turned)
 

@@ -113,6 +113,19 @@ def test_other_methods_are_horizontal_lines_in_bands(sweep, drawn):
     assert len(axes.patches) == 2
 
 
+def test_marker_of_a_baseline_stands_right_of_all_weights(sweep, drawn):
+    figure = drawn(sweep(error=0.5))
+    figure.draw_without_rendering()
+    for axes in panels(figure):
+        places = [
+            axes.transAxes.inverted().transform(line.get_window_extent())[0, 0]
+            for line in axes.get_lines()
+            if line.get_marker() in ("s", "^")
+        ]
+        assert len(places) == 2
+        assert min(places) > 1
+
+
 def test_baseline_is_drawn_with_its_chosen_setting(sweep, make, drawn):
     other = make(make_method(), setting={"lr": 1.0}, level=9.0, chosen=False)
     assert len(levels(panels(drawn([*sweep(), other]))[0])) == 2
@@ -196,6 +209,16 @@ def test_legend_names_curves_and_lines(sweep, drawn):
     (legend,) = drawn(sweep()).legends
     names = [text.get_text() for text in legend.get_texts()]
     assert names == ["REMUL", "gradual", "gnn plain", "EGNN"]
+
+
+@pytest.mark.parametrize("name", ["GNN", "a GNN with a long name", "a GNN with a name " * 3])
+def test_legend_fits_into_a_column(sweep, make, drawn, name):
+    walk = Case(name="walk", options={"task": "mocap-walk"})
+    named = [make(make_method("rival", "gnn", name), case) for case in (RUN, walk)]
+    figure = drawn([*sweep(RUN), *sweep(walk), *named])
+    figure.draw_without_rendering()
+    box = figure.legends[0].get_window_extent()
+    assert 0 <= box.x0 < box.x1 <= figure.bbox.width
 
 
 def test_styles_tell_methods_apart_without_colour():

@@ -58,6 +58,11 @@ def test_row_says_what_was_chosen_among_how_many(study, read):
     ]
 
 
+def test_passes_are_those_of_the_setting(make, read):
+    _, rows, table = read([make("remul", name="+ REMUL", setting={"num_samples": 4})])
+    assert rows["+ REMUL"]["passes"] == table[0]["passes"] == "5"
+
+
 def test_result_stands_beside_that_of_the_paper(study, read):
     row = read(study)[1]["GNN"]
     mean, spread = (100 * value for value in (study[1].mean("mse"), study[1].spread("mse")))
@@ -75,15 +80,15 @@ def test_best_is_bold_and_what_is_near_italic(make, read):
 
 def test_source_of_the_data_stands_above_the_table(study, read):
     first = read(study)[0].split("\n")[0]
-    assert first == (
-        "**ethanol. Data: GFN2-xTB trajectory of this project, not MD17's DFT, 3,000 frames ahead. "
-        "The paper's numbers are for other data.** Graphs: 500 train, 2,000 val, 24 test."
+    assert first.startswith(
+        "**ethanol. Data: GFN2-xTB trajectory of this project, not MD17's DFT, "
     )
 
 
-def test_published_data_need_no_warning(make, read):
-    text, _, _ = read([make(provenance=SIMULATED)])
-    assert text.startswith("**ethanol. Data: simulated.** Graphs: 100 train, 24 test.\n")
+def test_runs_of_different_data_have_no_table(make, read, tmp_path):
+    with pytest.raises(ValueError, match=r"`source` is \"GFN2.* and 'simulated'"):
+        read([make(), make("remul", provenance=SIMULATED)])
+    assert not (tmp_path / "out").exists()
 
 
 def test_equivariance_of_a_strict_model_is_that_of_rounding(study, read):

@@ -88,10 +88,25 @@ def test_case_whose_runs_all_diverged_has_no_ranking():
     assert (line.standing, line.num_settings) == ("", 2)
 
 
-def test_mode_of_remul_is_chosen_by_the_validation_loss(make):
-    constant = make(REMUL, level=0.5, validation=2.0)
-    gradual = make(GRADUAL, level=1.0, validation=1.0)
-    assert find_remul([make(validation=0.1), constant, gradual]) is gradual
+def test_constant_mode_of_remul_is_compared_however_good_the_gradual_one_is(make):
+    constant = make(REMUL, level=1.0, validation=2.0)
+    gradual = make(GRADUAL, level=0.5, validation=1.0)
+    assert find_remul([make(validation=0.1), gradual, constant]) is constant
+    line, own = summarise([gradual, constant])["ethanol"]
+    assert line.by_cluster["test"].ratio.value == pytest.approx(2.0, rel=1e-6)
+    assert own.by_cluster == {}
+
+
+def test_gradual_mode_alone_is_compared_with_nothing(make):
+    assert find_remul([make(), make(GRADUAL)]) is None
+
+
+def test_method_of_constant_weights_is_chosen_by_the_validation_loss(make):
+    tried = [
+        make(make_method("remul", name=name), level=level, validation=validation)
+        for name, level, validation in (("a", 0.5, 2.0), ("b", 1.0, 1.0))
+    ]
+    assert find_remul(tried) is tried[1]
 
 
 def test_study_without_remul_compares_nothing(make):

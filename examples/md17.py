@@ -75,6 +75,8 @@ def main(argv: list[str] | None = None) -> None:
     val, test = (list(DataLoader(sets[split], batch_size=500)) for split in ("val", "test"))
     turn = RandomRotation(REPS)
     model = build_model(args.model)
+    if args.method == "gradnorm" and not isinstance(getattr(model, "head", None), nn.Linear):
+        parser.error(f"--method gradnorm needs a model with a linear head, got {args.model}")
     criterion = build_criterion(args, model)
     optimizer = torch.optim.Adam(model.parameters(), lr=5e-4)
 

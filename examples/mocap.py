@@ -70,6 +70,8 @@ def main(argv: list[str] | None = None) -> None:
     train = DataLoader(train_set, batch_size=12, shuffle=True)
     print(f"{args.motion}: {train_set.split_source} split")
     model = build_model(args.model, args.hidden)
+    if args.method == "gradnorm" and not isinstance(getattr(model, "head", None), nn.Linear):
+        parser.error(f"--method gradnorm needs a model with a linear head, got {args.model}")
     weighting = ConstantWeighting(1.0, args.beta)
     if args.method == "gradnorm":
         weighting = GradNorm(model.head, beta=args.beta)

@@ -71,6 +71,8 @@ def main(argv: list[str] | None = None) -> None:
         for split in ("val", "test", "ood")
     )
     model = build_model(args.model)
+    if args.method == "gradnorm" and not isinstance(getattr(model, "head", None), nn.Linear):
+        parser.error(f"--method gradnorm needs a model with a linear head, got {args.model}")
     criterion = build_criterion(args, model)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, args.epochs)

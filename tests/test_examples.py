@@ -158,3 +158,13 @@ def test_schnet_is_invariant_and_its_forces_equivariant(
     energy, force = numbers(capsys.readouterr().out, "relative E' ")
     assert energy < 1e-4
     assert force < 1e-4
+
+
+@pytest.mark.parametrize(("name", "model"), [("nbody.py", "gatr"), ("nbody.py", "egnn")])
+def test_gradnorm_needs_a_linear_head(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, model: str
+) -> None:
+    options = ["--model", model, "--method", "gradnorm", "--num-test", "4", "--root", str(tmp_path)]
+    with pytest.raises(SystemExit, match="2"):
+        example(name)(options)
+    assert f"linear head, got {model}" in capsys.readouterr().err

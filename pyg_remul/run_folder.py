@@ -34,7 +34,8 @@ class RunFolder:
     ``config.json``               all options, the seed among them
     ``versions.json``             of Python, the libraries and this one, and the platform, and
                                   those of the last resumption where they differ
-    ``data.json``                 where the data come from, and how many graphs there are
+    ``data.json``                 where the data come from, how many graphs there are, and a number
+                                  for each test split that tells its targets from others
     ``metrics.csv``               a row for each validation
     ``checkpoints/best.ckpt``     at the lowest validation loss
     ``checkpoints/last.ckpt``     at the last validation, where ``--resume`` goes on

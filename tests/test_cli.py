@@ -18,8 +18,6 @@ from pyg_remul.cli import main
 from pyg_remul.demo import DemoConfig
 from pyg_remul.divergence import DivergenceError
 from pyg_remul.presets import preset
-from pyg_remul.reproduction.settings import Reproduction, TargetName
-from pyg_remul.reproduction.targets import TARGETS
 from pyg_remul.run_folder import RunFolder
 from pyg_remul.simulation import SimulationConfig, SimulationError
 
@@ -426,71 +424,3 @@ def test_divergence_is_told_in_one_line(monkeypatch):
     with pytest.raises(SystemExit, match="diverged: after 40 steps, the weights are not") as error:
         main(["train"])
     assert_one_line(error)
-
-
-@pytest.fixture
-def reproduced(monkeypatch, tmp_path):
-    """Lists the targets that would be reproduced, with their settings and folders."""
-    calls = []
-
-    def stand_in(name):
-        def run(settings, folder):
-            folder.mkdir(parents=True)
-            calls.append((name, settings, folder))
-
-        return run
-
-    monkeypatch.chdir(tmp_path)
-    for name in TARGETS:
-        monkeypatch.setitem(TARGETS, name, stand_in(name))
-    return calls
-
-
-def test_reproduction_has_its_defaults(reproduced, capsys):
-    main(["reproduce", "fig-nbody"])
-    folder = Path("runs/reproduce/fig-nbody-laptop")
-    assert reproduced == [("fig-nbody", Reproduction(), folder)]
-    assert f"written to {folder}" in capsys.readouterr().out
-
-
-def test_reproduction_takes_its_options(reproduced):
-    data = ["--source", "xtb", "--molecules", "ethanol", "uracil", "--delta", "5000"]
-    folders = ["--out", "a", "--data", "b"]
-    how = ["--scale", "paper", "--seeds", "5", "--workers", "1", "--compile"]
-    main(["reproduce", "table2", *data, *folders, *how])
-    settings = Reproduction(
-        scale="paper",
-        out=Path("a"),
-        data=Path("b"),
-        source="xtb",
-        molecules=("ethanol", "uracil"),
-        delta=5000,
-        seeds=5,
-        workers=1,
-        compile=True,
-    )
-    assert reproduced == [("table2", settings, Path("a/table2-xtb-ethanol-uracil-5000-paper"))]
-
-
-def test_all_targets_are_reproduced_one_after_the_other(reproduced):
-    main(["reproduce", "all", "--scale", "smoke"])
-    assert [name for name, _, _ in reproduced] == list(get_args(TargetName))
-
-
-def test_targets_without_data_do_not_stop_the_others(reproduced, monkeypatch, capsys):
-    def fail(settings, folder):
-        raise FileNotFoundError("The file md17_ethanol.npz is absent.")
-
-    for name in ("table2", "fig-md17"):
-        monkeypatch.setitem(TARGETS, name, fail)
-    with pytest.raises(SystemExit) as error:
-        main(["reproduce", "all", "--scale", "smoke"])
-    assert str(error.value).endswith("but these were not: table2, fig-md17.")
-    assert "pyg-remul: table2: The file md17_ethanol.npz is absent." in capsys.readouterr().err
-    assert len(reproduced) == len(get_args(TargetName)) - 2
-
-
-def test_impossible_option_of_a_reproduction_is_told_in_one_line():
-    with pytest.raises(SystemExit) as error:
-        main(["reproduce", "table2", "--seeds", "0"])
-    assert str(error.value) == "pyg-remul: `seeds` must be positive, got 0."

@@ -14,14 +14,10 @@ import torch
 from helpers import assert_same
 from torch_geometric.data import Batch
 
-from pyg_remul import equivariance_error, measurement
 from pyg_remul import experiment as runs
 from pyg_remul.experiment import evaluate, load_checkpoint, train
-from pyg_remul.groups import SO3
-from pyg_remul.measurement import evaluate_model
 from pyg_remul.presets import preset
 from pyg_remul.run_folder import RunFolder
-from pyg_remul.stacked_loader import StackedLoader
 from pyg_remul.tasks import build_model, load_task
 from pyg_remul.training import RemulModule
 
@@ -389,67 +385,6 @@ def test_evaluation_does_not_finish_a_run(tiny, tmp_path):
 def test_evaluation_reads_another_data_folder(finished, tmp_path):
     assert evaluate(finished.best, tmp_path / "data") == finished.results()
     assert (tmp_path / "data" / "nbody" / "processed").is_dir()
-
-
-def test_mean_squared_error_is_over_nodes_and_coordinates(tiny):
-    config = tiny()
-    task = load_task(config)
-    model = build_model(config, task)
-    results = evaluate_model(model, task, num_samples=2)
-    for split, dataset in task.tests.items():
-        with torch.no_grad():
-            batch = Batch.from_data_list(dataset)
-            expected = (model(batch) - batch.y).square().mean()
-        assert results[split]["mse"] == pytest.approx(expected.item(), rel=1e-5)
-
-
-def test_evaluation_holds_the_graphs_on_the_device_of_the_model(tiny, monkeypatch):
-    task, devices = load_task(tiny()), []
-
-    class Loader(StackedLoader):
-        def __init__(self, *args, device):
-            devices.append(device)
-            super().__init__(*args)
-
-    monkeypatch.setattr(measurement, "StackedLoader", Loader)
-    evaluate_model(build_model(tiny(), task), task, num_samples=2)
-    assert devices
-    assert set(devices) == {torch.device("cpu")}
-
-
-def test_equivariance_is_measured_in_double_precision(tiny):
-    config = tiny("egnn")
-    task = load_task(config)
-    results = evaluate_model(build_model(config, task), task, num_samples=5)
-    assert results["test"]["E_prime_relative"] < 1e-12
-
-
-def test_equivariance_is_that_of_the_test_split(tiny):
-    config = tiny()
-    task = load_task(config)
-    model = build_model(config, task)
-    results = evaluate_model(model, task, num_samples=7, num_graphs=5)
-    expected = equivariance_error(
-        model,
-        [Batch.from_data_list(task.tests["test"][:5])],
-        SO3(),
-        reps=task.reps,
-        num_samples=7,
-        dtype=torch.float64,
-    )
-    for name, value in expected.items():
-        assert results["test"][name] == pytest.approx(value, rel=1e-9)
-
-
-@pytest.mark.parametrize("training", [True, False])
-def test_evaluation_leaves_the_mode_of_each_module(tiny, training):
-    config = tiny()
-    task = load_task(config)
-    model = build_model(config, task).train(training)
-    model.head.train(not training)
-    evaluate_model(model, task, num_samples=2)
-    assert model.training is training
-    assert model.head.training is not training
 
 
 def test_missing_checkpoint_is_named(tmp_path):

@@ -25,6 +25,7 @@ from pyg_remul.figures import (
     set_log_ticks,
 )
 from pyg_remul.reproduction.outcomes import Outcome, Quantity
+from pyg_remul.reproduction.quantities import LABELS, shown_mean, shown_spread
 from pyg_remul.reproduction.summary import chosen_outcomes, group_cases
 
 __all__ = ["plot_beta"]
@@ -35,13 +36,6 @@ _Grid: TypeAlias = list[list[_Place | None]]
 
 EXACT = 1e-9
 """Equivariance errors below are those of rounding."""
-_LABELS: dict[Quantity, str] = {
-    "mse": "MSE (10⁻²)",
-    "ood": "OOD MSE (10⁻²)",
-    "E": "E",
-    "E_prime": "E′",
-}
-_UNITS: dict[Quantity, float] = {"mse": 1e-2, "ood": 1e-2}
 _COLUMNS = 4
 _WIDTH, _HEIGHT, _LEGEND_HEIGHT = 1.72, 1.55, 0.16
 _HANDLE_WIDTH, _LETTER_WIDTH = 0.45, 0.06
@@ -127,7 +121,7 @@ def _label(grid: _Grid, all_axes: Any) -> None:
             axes.set_title(case, loc="left")
             named.add(case)
         if left is None or left[1] != quantity:
-            axes.set_ylabel(_LABELS[quantity])
+            axes.set_ylabel(LABELS[quantity])
         if under is None or (under[0] != case and under[1] != quantity):
             axes.set_xlabel("weight β")
 
@@ -139,7 +133,7 @@ def _draw_panel(axes: Any, outcomes: Sequence[Outcome], quantity: Quantity) -> N
         _draw_curve(axes, [o for o in outcomes if o.method.kind == kind], quantity, style)
     exact = []
     for outcome, style in _levels(outcomes):
-        if outcome.runs and _mean(outcome, quantity) > EXACT:
+        if outcome.runs and shown_mean(outcome, quantity) > EXACT:
             _draw_baseline(axes, outcome, quantity, style)
         elif outcome.runs:
             exact.append(style)
@@ -156,12 +150,11 @@ def _draw_curve(axes: Any, outcomes: Sequence[Outcome], quantity: Quantity, styl
         if outcome.runs or math.isinf(outcome.validation):
             by_weight[_weight(outcome)] = outcome  # the lowest validation loss comes last
     finished = {weight: found for weight, found in sorted(by_weight.items()) if found.runs}
-    unit = _UNITS.get(quantity, 1.0)
     if finished:
         axes.errorbar(
             list(finished),
-            [_mean(found, quantity) for found in finished.values()],
-            [found.spread(quantity) / unit for found in finished.values()],
+            [shown_mean(found, quantity) for found in finished.values()],
+            [shown_spread(found, quantity) for found in finished.values()],
             zorder=3,
             **style,
         )
@@ -173,10 +166,10 @@ def _draw_curve(axes: Any, outcomes: Sequence[Outcome], quantity: Quantity, styl
 
 def _draw_baseline(axes: Any, outcome: Outcome, quantity: Quantity, style: _Style) -> None:
     """Draws a horizontal line that ends in its marker, right of all weights."""
-    mean = _mean(outcome, quantity)
+    mean = shown_mean(outcome, quantity)
     place = 1.04 + 0.06 * _LEVELS.index(style)
     line = {"xmax": place, "clip_on": False} | {n: style[n] for n in ("color", "linestyle")}
-    draw_level(axes, mean, outcome.spread(quantity) / _UNITS.get(quantity, 1.0), **line)
+    draw_level(axes, mean, shown_spread(outcome, quantity), **line)
     marker = {"color": style["color"], "marker": style["marker"], "clip_on": False, "zorder": 4}
     axes.plot(place, mean, transform=axes.get_yaxis_transform(), **marker)
 
@@ -228,7 +221,3 @@ def _levels(outcomes: Sequence[Outcome]) -> list[tuple[Outcome, _Style]]:
 def _weight(outcome: Outcome) -> float:
     """The weight of the equivariance loss, at the beginning if it changes."""
     return float({**outcome.method.options, **outcome.setting}.get("beta", TrainConfig.beta))
-
-
-def _mean(outcome: Outcome, quantity: Quantity) -> float:
-    return outcome.mean(quantity) / _UNITS.get(quantity, 1.0)

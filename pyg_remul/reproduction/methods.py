@@ -89,10 +89,11 @@ def controls(model: str, name: str, **options: Any) -> tuple[Method, ...]:
         **options: Those of REMUL.
     """
     turned = {"num_samples": 2, **options}
-    return (
+    methods = (
         by_kind("plain", f"{name}, REMUL's options", model, **options),
         by_kind("augmentation", "+ augmentation, REMUL's options and passes", model, **turned),
     )
+    return tuple(dataclasses.replace(method, control=True) for method in methods)
 
 
 def cut(study: Study, scale: Scale) -> Study:

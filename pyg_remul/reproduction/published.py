@@ -86,7 +86,7 @@ def find_published(case: Case, method: Method) -> Published | None:
         >>> find_published(case, method)
         Published(mean=0.0426, spread=0.0003)
     """
-    if method.options.get("num_samples", 1) != 1:
+    if method.control or method.options.get("num_samples", 1) != 1:
         return None
     task = case.options["task"]
     name = case.options["molecule"] if task == "md17" else task

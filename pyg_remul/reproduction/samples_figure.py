@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from pyg_remul.figures import BLUE, ORANGE, paper_style, save_figures, set_log_ticks
 from pyg_remul.reproduction.outcomes import Outcome, Quantity
+from pyg_remul.reproduction.quantities import LABELS, shown_mean, shown_spread
 
 __all__ = ["plot_samples"]
 
@@ -22,13 +23,6 @@ _STYLES: Final[dict[str, dict[str, Any]]] = {
     "augmentation": {"color": ORANGE, "marker": "s", "linestyle": "--", "label": "augmentation"},
     "remul": {"color": BLUE, "marker": "o", "linestyle": "-", "label": "REMUL"},
 }
-_LABELS: Final[dict[Quantity, str]] = {
-    "mse": "MSE (10⁻³)",
-    "ood": "OOD MSE (10⁻³)",
-    "E": "E (10⁻²)",
-    "E_prime": "E′ (10⁻²)",
-}
-_UNITS: Final[dict[Quantity, float]] = {"mse": 1e-3, "ood": 1e-3, "E": 1e-2, "E_prime": 1e-2}
 
 
 def plot_samples(
@@ -62,7 +56,7 @@ def plot_samples(
                 _draw_panel(axes, outcomes, count, shown)
             row[1].sharey(row[0])  # the same runs
             row[1].tick_params(labelleft=False)
-            row[0].set_ylabel(_LABELS[shown])
+            row[0].set_ylabel(LABELS[shown])
             for axes in row:
                 set_log_ticks(axes.yaxis)
         for axes, name in zip(grid[-1], _COLUMNS, strict=True):
@@ -124,12 +118,11 @@ def _draw_panel(axes: Any, outcomes: Sequence[Outcome], count: _Count, quantity:
 def _draw_curve(
     axes: Any, found: dict[float, Outcome], quantity: Quantity, style: dict[str, Any]
 ) -> None:
-    unit = _UNITS[quantity]
     points = sorted(found.items())
     axes.errorbar(
         [place for place, _ in points],
-        [outcome.mean(quantity) / unit for _, outcome in points],
-        [outcome.spread(quantity) / unit for _, outcome in points],
+        [shown_mean(outcome, quantity) for _, outcome in points],
+        [shown_spread(outcome, quantity) for _, outcome in points],
         zorder=3,
         **style,
     )

@@ -48,6 +48,9 @@ class Method:
     """Whether all settings are trained in full with all seeds, as a curve over them asks. Otherwise
     the best one alone is, by comparison in shorter runs of the first seed."""
 
+    control: bool = False
+    """Whether it stands for REMUL without its loss, with REMUL's options; the paper has none."""
+
     @property
     def passes(self) -> int:
         """How often each training graph goes through the model in a step, by the options alone."""

@@ -61,7 +61,7 @@ def _outcomes(study: Study, settings: Reproduction) -> list[Outcome]:
 
 def _beta_figures(outcomes: Sequence[Outcome], folder: Path) -> None:
     """Draws REMUL's curves between the controls with its options, and the rivals."""
-    shown = [o for o in outcomes if o.method.kind not in _TUNED or len(o.method.settings) == 1]
+    shown = [o for o in outcomes if o.method.kind not in _TUNED or o.method.control]
     plot_beta(shown, folder / "figure", "E")
     plot_beta(shown, folder / "figure-E-prime", "E_prime")
 

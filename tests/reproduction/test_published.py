@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from synthetic import ETHANOL, NBODY, RUN, make_method
 
@@ -53,8 +55,9 @@ def test_every_molecule_has_four_methods(name):
         (ETHANOL, make_method("remul", "transformer")),
         (ETHANOL, make_method("gradnorm")),
         (ETHANOL, make_method("augmentation", num_samples=2)),
+        (ETHANOL, dataclasses.replace(make_method(), control=True)),
     ],
-    ids=["other task", "other model", "other way of training", "more rotations"],
+    ids=["other task", "other model", "other way of training", "more rotations", "control"],
 )
 def test_what_is_not_printed_has_no_number(case, method):
     assert find_published(case, method) is None

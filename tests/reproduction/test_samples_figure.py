@@ -73,8 +73,8 @@ def test_both_formats_are_saved(outcomes, tmp_path):
 def test_rows_are_errors_in_and_out_of_distribution_and_of_equivariance(drawn, outcomes):
     rows = drawn(outcomes)
     names = [axes.get_ylabel() for axes, *_ in rows]
-    assert names == ["MSE (10⁻³)", "OOD MSE (10⁻³)", "E (10⁻²)"]
-    assert drawn(outcomes, quantity="E_prime")[2][0].get_ylabel() == "E′ (10⁻²)"
+    assert names == ["MSE (10⁻²)", "OOD MSE (10⁻²)", "E"]
+    assert drawn(outcomes, quantity="E_prime")[2][0].get_ylabel() == "E′"
 
 
 def test_left_column_counts_rotations(drawn, outcomes):
@@ -105,7 +105,7 @@ def test_right_column_counts_fixed_rotations_and_ends_with_fresh_ones(drawn, out
 def test_points_are_means_over_seeds(drawn, outcomes, kind):
     column = {"augmentation": 0, "remul": 1}[kind]
     for row, quantity, unit in zip(
-        drawn(outcomes), ("mse", "ood", "E"), (1e-3, 1e-3, 0.01), strict=True
+        drawn(outcomes), ("mse", "ood", "E"), (1e-2, 1e-2, 1.0), strict=True
     ):
         _, fresh = curves(row[0])[column]
         _, fixed = curves(row[2])[column]
@@ -122,7 +122,7 @@ def test_bars_are_standard_deviations(drawn, outcomes):
     (segments, *_) = (bars.get_segments() for bars in axes.collections)
     outcome = find(outcomes, "augmentation", num_samples=1)
     half = (segments[0][1, 1] - segments[0][0, 1]) / 2
-    assert half == pytest.approx(1e3 * outcome.spread("mse"))
+    assert half == pytest.approx(outcome.spread("mse") / 1e-2)
 
 
 def test_methods_differ_in_marker_and_line_as_well_as_colour(drawn, outcomes):

@@ -22,21 +22,30 @@ _FURTHER = {
     "gatr": ("heads", "hidden_scalars"),
 }
 _TRAINING = ("num_train", "num_eval", "batch_size", "steps")
+_MANNER = ("lr", "lr_final", "clip", "patience")
+_ABSENT = {"clip": "none", "patience": "none"}
+_UNLIKE = "Training, unlike the paper's, has"
 
 
 @dataclass(frozen=True)
 class _Size:
-    """A size of a run beside that of the paper."""
+    """A size of a run, or another of its options, beside that of the paper."""
 
     group: str
     name: str
-    given: int | None
-    printed: int | None
+    given: float | None
+    printed: float | None
+    absent: str = "default"
 
     def __str__(self) -> str:
-        given, printed = ("default" if n is None else f"{n:,}" for n in (self.given, self.printed))
-        other = "" if self.given == self.printed else f" ({printed})"
+        numbers = (self.given, self.printed)
+        given, printed = (self.absent if n is None else f"{n:,}" for n in numbers)
+        other = f" ({printed})" if self.differs else ""
         return f"{self.name} {given}{other}"
+
+    @property
+    def differs(self) -> bool:
+        return self.given != self.printed
 
 
 def describe_case(case: str, lines: Sequence[Line]) -> str:
@@ -59,15 +68,17 @@ def describe_case(case: str, lines: Sequence[Line]) -> str:
     sizes = list(dict.fromkeys(size for outcome in finished for size in _sizes(outcome)))
     remarks = _remarks(found, config) if any(line.published for line in lines) else []
     how = "all the paper's"
-    if any(size.given != size.printed for size in sizes):
+    if any(size.differs for size in sizes):
         remarks.append("Sizes are not the paper's.")
         how = "the paper's in brackets where they differ"
     graphs = ", ".join(f"{number:,} {split}" for split, number in found.graphs.items())
     said = " ".join([f"{case}. Data: {found.source}.", *remarks])
+    manner = dict.fromkeys(str(option) for outcome in finished for option in _manner(outcome))
+    departures = f" {_UNLIKE} {', '.join(manner)}, unless a row says otherwise." if manner else ""
     epochs = round(config.steps / math.ceil(found.graphs["train"] / config.batch_size))
     return (
         f"**{said}** Graphs: {graphs}. Sizes, {how}: {_list_sizes(sizes)}, which are {epochs:,} "
-        "epochs."
+        f"epochs.{departures}"
     )
 
 
@@ -90,6 +101,18 @@ def _sizes(outcome: Outcome) -> Iterator[_Size]:
             if name not in outcome.setting and (given, printed) != (None, None):
                 most = " at most" if name == "steps" and config.patience is not None else ""
                 yield _Size(group, name.replace("_", " ") + most, given, printed)
+
+
+def _manner(outcome: Outcome) -> Iterator[_Size]:
+    """How training departs from that of the paper, but for its sizes and the setting."""
+    config = outcome.config()
+    paper = preset(config.task, config.model, "paper")
+    for name in _MANNER:
+        absent = _ABSENT.get(name, "default")
+        said = name.replace("_", " ")
+        option = _Size("training", said, getattr(config, name), getattr(paper, name), absent)
+        if name not in outcome.setting and option.differs:
+            yield option
 
 
 def _list_sizes(sizes: Sequence[_Size]) -> str:

@@ -80,6 +80,26 @@ def test_size_that_a_setting_chooses_is_left_to_its_row(describe, make):
     assert "Sizes, all the paper's: mlp: num layers 3; training: " in text
 
 
+@pytest.mark.parametrize(
+    ("case", "model", "options", "told"),
+    [
+        (RUN, "mlp", {"lr_final": 0.1, "patience": 9}, "lr final 0.1 (1.0), patience 9 (none)"),
+        (NBODY, "gatr", {"clip": None}, "clip none (10.0)"),
+    ],
+)
+def test_training_unlike_the_papers_is_told(describe, make, case, model, options, told):
+    text = describe(make(case, model, **options))
+    assert text.endswith(f" Training, unlike the paper's, has {told}, unless a row says otherwise.")
+
+
+def test_training_unlike_the_papers_does_not_make_its_sizes_others(describe, make):
+    assert "Sizes, all the paper's: " in describe(make(lr=1e-3))
+
+
+def test_departure_that_a_setting_chooses_is_left_to_its_row(describe, make):
+    assert "unlike" not in describe(make(setting={"lr": 1e-3}))
+
+
 def test_runs_that_may_stop_early_have_so_many_steps_at_most(describe, make):
     assert "steps at most 34,000" in describe(make(RUN, "mlp", patience=100))
 

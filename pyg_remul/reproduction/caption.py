@@ -24,7 +24,7 @@ _FURTHER = {
 _TRAINING = ("num_train", "num_eval", "batch_size", "steps")
 _MANNER = ("lr", "lr_final", "clip", "patience")
 _ABSENT = {"clip": "none", "patience": "none"}
-_UNLIKE = "Training, unlike the paper's, has"
+_UNLIKE = "Training, the paper's in brackets, where it differs and no row says otherwise:"
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,8 @@ def describe_case(case: str, lines: Sequence[Line]) -> str:
         how = "the paper's in brackets where they differ"
     graphs = ", ".join(f"{number:,} {split}" for split, number in found.graphs.items())
     said = " ".join([f"{case}. Data: {found.source}.", *remarks])
-    manner = dict.fromkeys(str(option) for outcome in finished for option in _manner(outcome))
-    departures = f" {_UNLIKE} {', '.join(manner)}, unless a row says otherwise." if manner else ""
+    manner = list(dict.fromkeys(option for outcome in finished for option in _manner(outcome)))
+    departures = f" {_UNLIKE} {_list_sizes(manner)}." if manner else ""
     epochs = round(config.steps / math.ceil(found.graphs["train"] / config.batch_size))
     return (
         f"**{said}** Graphs: {graphs}. Sizes, {how}: {_list_sizes(sizes)}, which are {epochs:,} "
@@ -110,7 +110,7 @@ def _manner(outcome: Outcome) -> Iterator[_Size]:
     for name in _MANNER:
         absent = _ABSENT.get(name, "default")
         said = name.replace("_", " ")
-        option = _Size("training", said, getattr(config, name), getattr(paper, name), absent)
+        option = _Size(config.model, said, getattr(config, name), getattr(paper, name), absent)
         if name not in outcome.setting and option.differs:
             yield option
 

@@ -83,13 +83,18 @@ def test_size_that_a_setting_chooses_is_left_to_its_row(describe, make):
 @pytest.mark.parametrize(
     ("case", "model", "options", "told"),
     [
-        (RUN, "mlp", {"lr_final": 0.1, "patience": 9}, "lr final 0.1 (1.0), patience 9 (none)"),
-        (NBODY, "gatr", {"clip": None}, "clip none (10.0)"),
+        (
+            RUN,
+            "mlp",
+            {"lr_final": 0.1, "patience": 9},
+            "mlp: lr final 0.1 (1.0), patience 9 (none)",
+        ),
+        (NBODY, "gatr", {"clip": None}, "gatr: clip none (10.0)"),
     ],
 )
 def test_training_unlike_the_papers_is_told(describe, make, case, model, options, told):
     text = describe(make(case, model, **options))
-    assert text.endswith(f" Training, unlike the paper's, has {told}, unless a row says otherwise.")
+    assert text.endswith(f" where it differs and no row says otherwise: {told}.")
 
 
 def test_training_unlike_the_papers_does_not_make_its_sizes_others(describe, make):
@@ -97,7 +102,7 @@ def test_training_unlike_the_papers_does_not_make_its_sizes_others(describe, mak
 
 
 def test_departure_that_a_setting_chooses_is_left_to_its_row(describe, make):
-    assert "unlike" not in describe(make(setting={"lr": 1e-3}))
+    assert "differs" not in describe(make(setting={"lr": 1e-3}))
 
 
 def test_runs_that_may_stop_early_have_so_many_steps_at_most(describe, make):

@@ -29,8 +29,7 @@ __all__ = ["md17_study", "motion_study", "nbody_study", "perceptron_study", "sam
 
 _COMMON: Setting = {"equivariance_graphs": 0, "clip": None}
 """No errors of equivariance in validation, and no clipping, which acts on methods by the sum of
-their weights; strict rivals have none, and are
-clipped as in their published code."""
+their weights; strict rivals have none, and are clipped as in their published code."""
 _RATES = (1e-4, 3e-4, 5e-4, 1e-3, 2e-3, 3e-3, 5e-3)
 _SHORT_RATES = (5e-4, 1e-3, 2e-3, 3e-3, 5e-3, 1e-2, 2e-2)
 _BETAS = grid("beta", BETAS)

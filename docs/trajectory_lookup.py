@@ -2,10 +2,11 @@
 
 Run: python docs/trajectory_lookup.py [SOURCE] [DATA] [DELTA] (a minute)
 
-Once frames are compared as they are, and once after the best rotation onto each other, which is all
-that an equivariant model could do. Where the first is better, the orientation of a molecule tells
-from which part of its trajectory a frame is, and a model does well to break the symmetry. The table
-also says how far in time the frames are from those that were found, and from the closest ones.
+Frames are compared by their positions, velocities being left out, once as they are and once after
+the best rotation onto each other, for an equivariant model cannot tell orientations apart. Where
+the first is better, the orientation of a molecule tells from which part of its trajectory a frame
+is, and a model does well to break the symmetry. The table also says how far in time the frames are
+from those that were found, and from the closest ones.
 """
 
 from __future__ import annotations
@@ -59,7 +60,16 @@ def times(graphs: InMemoryDataset) -> Tensor:
 
 
 def look_up_turned(frames: Tensor, known: Tensor, targets: Tensor) -> Tensor:
-    """The target of the known frame that is nearest after the best rotation, turned alike."""
+    """The target of the known frame that is nearest after the best rotation, turned alike.
+
+    Args:
+        frames: Positions about their centroids, shape ``[B, N, 3]``.
+        known: Those of the known frames, shape ``[K, N, 3]``.
+        targets: What followed them, shape ``[K, N, 3]``.
+
+    Returns:
+        Shape ``[B, N, 3]``.
+    """
     found = []
     for frame in frames:
         rotations = best_rotations(known, frame.expand_as(known))
@@ -69,7 +79,11 @@ def look_up_turned(frames: Tensor, known: Tensor, targets: Tensor) -> Tensor:
 
 
 def best_rotations(first: Tensor, second: Tensor) -> Tensor:
-    """The rotations that bring the first onto the second with least squares (Kabsch, 1976)."""
+    """The rotations that bring the first onto the second with least squares, shape ``[B, 3, 3]``.
+
+    By the singular value decomposition of `Kabsch (1976)
+    <https://doi.org/10.1107/S0567739476001873>`_, for positions of shape ``[B, N, 3]``.
+    """
     first, second = (x - x.mean(dim=1, keepdim=True) for x in (first, second))
     left, _, right = torch.linalg.svd(second.mT @ first)
     mirrored = torch.linalg.det(left @ right)

@@ -45,9 +45,10 @@ def test_settings_of_a_method_are_different_runs(name, scale):
             assert all(runs.count(run) == 1 for run in runs), method.name
 
 
+@pytest.mark.parametrize("scale", ["laptop", "paper"])
 @pytest.mark.parametrize("name", ["nbody", "motion", "perceptron", "md17"])
-def test_rivals_are_tuned_over_as_many_settings_as_remul(name):
-    methods = STUDIES[name]("paper").methods
+def test_rivals_are_tuned_over_as_many_settings_as_remul(name, scale):
+    methods = STUDIES[name](scale).methods
     rivals = [m for m in methods if m.kind != "gradnorm" and not m.control]
     assert {method.name: len(method.settings) for method in rivals} == {
         method.name: len(BETAS) for method in rivals
@@ -60,9 +61,10 @@ def test_remul_tries_the_grid_of_weights(name):
     assert [setting["beta"] for setting in remul.settings] == list(BETAS)
 
 
+@pytest.mark.parametrize("scale", ["laptop", "paper"])
 @pytest.mark.parametrize("name", ["nbody", "motion", "perceptron", "md17"])
-def test_controls_differ_from_remul_in_their_loss_alone(name):
-    methods = STUDIES[name]("paper").methods
+def test_controls_differ_from_remul_in_their_loss_alone(name, scale):
+    methods = STUDIES[name](scale).methods
     (remul,) = (method for method in methods if method.kind == "remul")
     plain, turned = (method for method in methods if method.control)
     assert plain.settings == turned.settings == ({},)
@@ -71,9 +73,25 @@ def test_controls_differ_from_remul_in_their_loss_alone(name):
     assert turned.options == remul.options | {"method": "augmentation", "num_samples": 2}
 
 
+@pytest.mark.parametrize("scale", ["laptop", "paper"])
+@pytest.mark.parametrize("name", ["nbody", "motion", "md17"])
+def test_gradual_mode_has_the_options_of_the_constant_one(name, scale):
+    options = {method.kind: method.options for method in STUDIES[name](scale).methods}
+    assert options["gradnorm"] == options["remul"] | {"method": "gradnorm"}
+
+
+@pytest.mark.parametrize("name", ["nbody", "motion"])
+def test_rate_of_remul_is_one_that_the_plain_model_had_to_choose_from(name):
+    methods = STUDIES[name]("laptop").methods
+    (remul,) = (method for method in methods if method.kind == "remul")
+    (plain,) = (m for m in methods if m.kind == "plain" and not m.control)
+    assert remul.options["lr"] in [setting["lr"] for setting in plain.settings]
+
+
+@pytest.mark.parametrize("scale", ["laptop", "paper"])
 @pytest.mark.parametrize("name", STUDIES)
-def test_gradients_of_strict_transformers_alone_are_clipped(name):
-    for *_, config in configs(STUDIES[name]("paper")):
+def test_gradients_of_strict_transformers_alone_are_clipped(name, scale):
+    for *_, config in configs(STUDIES[name](scale)):
         assert config.clip == (10.0 if config.model in ("se3", "gatr") else None)
 
 

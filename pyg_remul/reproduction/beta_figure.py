@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import chain, cycle, islice, product
+from itertools import chain, cycle, product
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -14,11 +14,7 @@ from matplotlib.lines import Line2D
 
 from pyg_remul.config import TrainConfig
 from pyg_remul.figures import (
-    BLUE,
-    GREEN,
     GREY,
-    ORANGE,
-    PINK,
     draw_level,
     paper_style,
     save_figures,
@@ -26,11 +22,12 @@ from pyg_remul.figures import (
 )
 from pyg_remul.reproduction.outcomes import Outcome, Quantity
 from pyg_remul.reproduction.quantities import LABELS, shown_mean, shown_spread
+from pyg_remul.reproduction.study import Method
+from pyg_remul.reproduction.styles import STYLES, Style
 from pyg_remul.reproduction.summary import chosen_outcomes, group_cases
 
 __all__ = ["plot_beta"]
 
-_Style: TypeAlias = dict[str, Any]
 _Place: TypeAlias = tuple[str, Quantity]
 _Grid: TypeAlias = list[list[_Place | None]]
 
@@ -39,17 +36,8 @@ EXACT = 1e-9
 _COLUMNS = 4
 _WIDTH, _HEIGHT, _LEGEND_HEIGHT = 1.72, 1.55, 0.16
 _HANDLE_WIDTH, _LETTER_WIDTH = 0.45, 0.06
-_CURVES: dict[str, _Style] = {
-    "remul": {"color": BLUE, "marker": "o", "linestyle": "-"},
-    "gradnorm": {"color": ORANGE, "marker": "D", "linestyle": "-.", "markerfacecolor": "white"},
-}
-_LEVELS: tuple[_Style, ...] = (
-    {"color": "black", "linestyle": "--", "marker": "s"},
-    {"color": GREEN, "linestyle": ":", "marker": "^"},
-    {"color": PINK, "linestyle": (0, (4, 1, 1, 1, 1, 1)), "marker": "v"},
-    {"color": GREY, "linestyle": (0, (1, 1)), "marker": "P"},
-    {"color": "#56B4E9", "linestyle": (0, (8, 2)), "marker": "X"},
-)
+_CURVES = ("remul", "gradnorm")
+_LEVELS = tuple(role for role in STYLES if role not in _CURVES)
 
 
 def plot_beta(
@@ -129,12 +117,13 @@ def _label(grid: _Grid, all_axes: Any) -> None:
 def _draw_panel(axes: Any, outcomes: Sequence[Outcome], quantity: Quantity) -> None:
     """Draws a quantity on one case."""
     axes.set(xscale="log", yscale="log")
-    for kind, style in _CURVES.items():
-        _draw_curve(axes, [o for o in outcomes if o.method.kind == kind], quantity, style)
+    for kind in _CURVES:
+        curve = [o for o in outcomes if o.method.kind == kind]
+        _draw_curve(axes, curve, quantity, STYLES[kind])
     exact = []
-    for outcome, style in _levels(outcomes):
+    for number, (outcome, style) in enumerate(_levels(outcomes)):
         if outcome.runs and shown_mean(outcome, quantity) > EXACT:
-            _draw_baseline(axes, outcome, quantity, style)
+            _draw_baseline(axes, outcome, quantity, style, place=1.04 + 0.06 * number)
         elif outcome.runs:
             exact.append(style)
     _mark_exact(axes, exact)
@@ -144,7 +133,7 @@ def _draw_panel(axes: Any, outcomes: Sequence[Outcome], quantity: Quantity) -> N
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _draw_curve(axes: Any, outcomes: Sequence[Outcome], quantity: Quantity, style: _Style) -> None:
+def _draw_curve(axes: Any, outcomes: Sequence[Outcome], quantity: Quantity, style: Style) -> None:
     by_weight: dict[float, Outcome] = {}
     for outcome in sorted(outcomes, key=lambda o: o.validation, reverse=True):
         if outcome.runs or math.isinf(outcome.validation):
@@ -164,17 +153,18 @@ def _draw_curve(axes: Any, outcomes: Sequence[Outcome], quantity: Quantity, styl
             axes.plot(weight, 1.0, "x", color=style["color"], **edge)
 
 
-def _draw_baseline(axes: Any, outcome: Outcome, quantity: Quantity, style: _Style) -> None:
+def _draw_baseline(
+    axes: Any, outcome: Outcome, quantity: Quantity, style: Style, place: float
+) -> None:
     """Draws a horizontal line that ends in its marker, right of all weights."""
     mean = shown_mean(outcome, quantity)
-    place = 1.04 + 0.06 * _LEVELS.index(style)
     line = {"xmax": place, "clip_on": False} | {n: style[n] for n in ("color", "linestyle")}
     draw_level(axes, mean, shown_spread(outcome, quantity), **line)
     marker = {"color": style["color"], "marker": style["marker"], "clip_on": False, "zorder": 4}
     axes.plot(place, mean, transform=axes.get_yaxis_transform(), **marker)
 
 
-def _mark_exact(axes: Any, styles: Sequence[_Style]) -> None:
+def _mark_exact(axes: Any, styles: Sequence[Style]) -> None:
     """Marks errors of rounding at the lower edge, below all others."""
     if not styles:
         return
@@ -190,10 +180,7 @@ def _mark_exact(axes: Any, styles: Sequence[_Style]) -> None:
 def _handles(outcomes: Sequence[Outcome]) -> list[Line2D]:
     """The legend: curves, then horizontal lines, then what a cross means if there is one."""
     styles = {
-        o.method.name: style
-        for kind, style in _CURVES.items()
-        for o in outcomes
-        if o.method.kind == kind
+        o.method.name: STYLES[kind] for kind in _CURVES for o in outcomes if o.method.kind == kind
     }
     styles |= {outcome.method.name: style for outcome, style in _levels(outcomes)}
     if any(o.method.kind in _CURVES and math.isinf(o.validation) for o in outcomes):
@@ -212,10 +199,19 @@ def _count_columns(handles: Sequence[Line2D], most: int) -> int:
     return 1
 
 
-def _levels(outcomes: Sequence[Outcome]) -> list[tuple[Outcome, _Style]]:
-    """The methods without a weight, each with its style."""
+def _levels(outcomes: Sequence[Outcome]) -> list[tuple[Outcome, Style]]:
+    """The methods without a weight, each with its style, or with a free one if it has none."""
     baselines = [o for o in chosen_outcomes(outcomes) if o.method.kind not in _CURVES]
-    return list(zip(baselines, islice(cycle(_LEVELS), len(baselines)), strict=True))
+    roles = [_role(outcome.method) for outcome in baselines]
+    free = cycle([role for role in _LEVELS if role not in roles] or _LEVELS)
+    for number, role in enumerate(roles):
+        if role not in _LEVELS or role in roles[:number]:
+            roles[number] = next(free)
+    return [(outcome, STYLES[role]) for outcome, role in zip(baselines, roles, strict=True)]
+
+
+def _role(method: Method) -> str:
+    return str(method.options["model"]) if method.kind == "rival" else method.kind
 
 
 def _weight(outcome: Outcome) -> float:

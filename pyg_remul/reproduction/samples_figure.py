@@ -10,19 +10,17 @@ from typing import Any, Final, Literal, TypeAlias
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from pyg_remul.figures import BLUE, ORANGE, paper_style, save_figures, set_log_ticks
+from pyg_remul.figures import paper_style, save_figures, set_log_ticks
 from pyg_remul.reproduction.outcomes import Outcome, Quantity
 from pyg_remul.reproduction.quantities import LABELS, shown_mean, shown_spread
+from pyg_remul.reproduction.styles import STYLES, Style
 
 __all__ = ["plot_samples"]
 
 _Count: TypeAlias = Callable[[Outcome], float | None]
 
 _WIDTH, _HEIGHT, _LEGEND = 1.9, 1.45, 0.4
-_STYLES: Final[dict[str, dict[str, Any]]] = {
-    "augmentation": {"color": ORANGE, "marker": "s", "linestyle": "--", "label": "augmentation"},
-    "remul": {"color": BLUE, "marker": "o", "linestyle": "-", "label": "REMUL"},
-}
+_LABELS = {"augmentation": "augmentation", "remul": "REMUL"}
 
 
 def plot_samples(
@@ -94,7 +92,7 @@ def _draw_panel(axes: Any, outcomes: Sequence[Outcome], count: _Count, quantity:
     counts = sorted({number for outcome in outcomes if (number := count(outcome)) is not None})
     largest = max((number for number in counts if number < math.inf), default=1.0)
     places = {number: min(number, 4 * largest) for number in counts}
-    for kind, style in _STYLES.items():
+    for kind, label in _LABELS.items():
         _draw_curve(
             axes,
             {
@@ -105,7 +103,7 @@ def _draw_panel(axes: Any, outcomes: Sequence[Outcome], count: _Count, quantity:
                 and (number := count(outcome)) is not None
             },
             quantity,
-            style,
+            STYLES[kind] | {"label": label},
         )
     ticks = [number for number in counts if number == math.inf or math.log2(number).is_integer()]
     labels = [f"{number:g}" if number < math.inf else "∞" for number in ticks]
@@ -115,9 +113,7 @@ def _draw_panel(axes: Any, outcomes: Sequence[Outcome], count: _Count, quantity:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _draw_curve(
-    axes: Any, found: dict[float, Outcome], quantity: Quantity, style: dict[str, Any]
-) -> None:
+def _draw_curve(axes: Any, found: dict[float, Outcome], quantity: Quantity, style: Style) -> None:
     points = sorted(found.items())
     axes.errorbar(
         [place for place, _ in points],

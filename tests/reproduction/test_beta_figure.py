@@ -120,7 +120,7 @@ def test_marker_of_a_baseline_stands_right_of_all_weights(sweep, drawn):
         places = [
             axes.transAxes.inverted().transform(line.get_window_extent())[0, 0]
             for line in axes.get_lines()
-            if line.get_marker() in ("s", "^")
+            if line.get_marker() in ("s", "X")
         ]
         assert len(places) == 2
         assert min(places) > 1
@@ -221,10 +221,24 @@ def test_legend_fits_into_a_column(sweep, make, drawn, name):
     assert 0 <= box.x0 < box.x1 <= figure.bbox.width
 
 
-def test_styles_tell_methods_apart_without_colour():
-    styles = [*beta_figure._CURVES.values(), *beta_figure._LEVELS]
-    for feature in ("marker", "linestyle"):
-        assert len({str(style[feature]) for style in styles}) == len(styles)
+def markers(figure):
+    """The markers of the legend by name."""
+    handles = figure.legends[0].legend_handles
+    return {str(handle.get_label()): handle.get_marker() for handle in handles}
+
+
+def test_method_looks_the_same_whatever_stands_beside_it(make, drawn):
+    equal = make_method("rival", "gatr", "GATr")
+    alone, among = [make(equal)], [make(STRICT), make(make_method()), make(equal)]
+    assert markers(drawn(alone))["GATr"] == markers(drawn(among))["GATr"]
+
+
+def test_methods_of_one_kind_look_different(make, drawn):
+    names = [f"GNN {number}" for number in range(3)]
+    outcomes = [make(make_method(name=name)) for name in names]
+    outcomes.append(make(make_method("rival", "emlp", "EMLP")))
+    outcomes.append(make(STRICT))
+    assert len(set(markers(drawn(outcomes)).values())) == 5
 
 
 def test_one_seed_is_enough(make, drawn):

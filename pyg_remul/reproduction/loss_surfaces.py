@@ -32,6 +32,7 @@ def report_loss_surfaces(
     data: Path | None = None,
     options: LandscapeOptions | None = None,
     surface_seeds: int | None = None,
+    caption: str = "",
 ) -> str:
     """Measures and draws the training loss around trained models.
 
@@ -47,6 +48,7 @@ def report_loss_surfaces(
         options: How finely to measure.
         surface_seeds: Seeds of which surfaces are measured; of the others only the derivatives at
             the weights. ``None`` for all.
+        caption: How the models were trained, to stand above the table.
 
     Returns:
         The table, in Markdown.
@@ -81,13 +83,14 @@ def report_loss_surfaces(
                     report=show,
                 )
                 found[name].append(landscape)
-    return _write_reports(found, out, options)
+    return _write_reports(found, out, options, caption)
 
 
 def _write_reports(
-    found: Mapping[str, Sequence[Landscape]], out: Path, options: LandscapeOptions
+    found: Mapping[str, Sequence[Landscape]], out: Path, options: LandscapeOptions, caption: str
 ) -> str:
-    text = f"{_describe(options)}\n\n{_format_table(found, options)}"
+    parts = (caption, _describe(options), _format_table(found, options))
+    text = "\n\n".join(part for part in parts if part)
     write_text(out / "table.md", text + "\n")
     write_text(out / "table.csv", _format_csv(found))
     surfaces = {name: list(landscapes[0].surfaces) for name, landscapes in found.items()}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
 from pyg_remul.reproduction.beta_figure import plot_beta
+from pyg_remul.reproduction.caption import describe_case
 from pyg_remul.reproduction.catalogue import (
     md17_study,
     motion_study,
@@ -23,10 +24,11 @@ from pyg_remul.reproduction.landscape import LandscapeOptions
 from pyg_remul.reproduction.loss_surfaces import report_loss_surfaces
 from pyg_remul.reproduction.molecules_figure import draw_molecules
 from pyg_remul.reproduction.outcomes import Outcome
-from pyg_remul.reproduction.results_table import write_tables
+from pyg_remul.reproduction.results_table import describe_setting, write_tables
 from pyg_remul.reproduction.samples_figure import plot_samples
 from pyg_remul.reproduction.settings import Reproduction, TargetName
 from pyg_remul.reproduction.study import Study
+from pyg_remul.reproduction.summary import summarise
 
 __all__ = ["TARGETS", "Target"]
 
@@ -83,14 +85,12 @@ def _loss_surfaces(settings: Reproduction, folder: Path) -> None:
     study = _nbody(settings)
     methods = tuple(method for method in study.methods if method.name in _WITH_SURFACES)
     study = dataclasses.replace(study, cases=study.cases[:1], methods=methods)
-    chosen = [outcome for outcome in _outcomes(study, settings) if outcome.chosen]
-    for name in [outcome.method.name for outcome in chosen if not outcome.runs]:
+    ((case, lines),) = summarise(_outcomes(study, settings)).items()
+    found = {line.outcome.method.name: line.outcome for line in lines}
+    for name in [name for name, outcome in found.items() if not outcome.runs]:
         _LOGGER.warning("%s has no loss surface: runs of all its settings diverged.", name)
-    checkpoints = {
-        outcome.method.name: [run.best for run in outcome.runs]
-        for outcome in chosen
-        if outcome.runs
-    }
+        del found[name]
+    checkpoints = {name: [run.best for run in outcome.runs] for name, outcome in found.items()}
     if not checkpoints:
         return
     small = LandscapeOptions(num_points=5, num_pairs=1) if settings.scale == "smoke" else None
@@ -100,8 +100,14 @@ def _loss_surfaces(settings: Reproduction, folder: Path) -> None:
         data=settings.data,
         options=small,
         surface_seeds=None if settings.scale == "paper" else 1,
+        caption=f"{describe_case(case, lines)} Chosen: {_list_settings(found)}.",
     )
     print(text)  # noqa: T201
+
+
+def _list_settings(outcomes: Mapping[str, Outcome]) -> str:
+    settings = {name: describe_setting(outcome.setting) for name, outcome in outcomes.items()}
+    return "; ".join(f"{name}: {setting}" for name, setting in settings.items())
 
 
 def _motion(*motions: str) -> Callable[[Reproduction], Study]:

@@ -70,6 +70,12 @@ def cells(text):
     return {row[0]: dict(zip(header, row, strict=True)) for row in rows}
 
 
+def test_caption_stands_above_the_description_and_the_table(report, tmp_path):
+    text = report(caption="Trained long.")
+    assert text.startswith("Trained long.\n\nMean squared error")
+    assert (tmp_path / "table.md").read_text() == text + "\n"
+
+
 def test_all_files_are_written(report, tmp_path):
     report()
     figures = [f"{name}.{ending}" for name in ("contours", "reliefs") for ending in ("png", "svg")]

@@ -106,6 +106,8 @@ def test_loss_surfaces_are_those_of_all_seeds(settings, tmp_path, monkeypatch):
     assert folder == tmp_path
     assert options["data"] == settings.data
     assert options["options"] == LandscapeOptions(num_points=5, num_pairs=1)
+    for said in ("all rotations. Data: simulated", "; + REMUL: beta ", "; GATr: lr "):
+        assert said in options["caption"]
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from pyg_remul.reproduction.methods import (
     by_kind,
     controls,
     cut,
+    drawn,
     grid,
     swept,
     tuned,
@@ -81,7 +82,9 @@ def nbody_study(scale: Scale = "laptop", seeds: int = 3) -> Study:
     )
 
 
-def motion_study(motions: Sequence[str], scale: Scale = "laptop", seeds: int = 3) -> Study:
+def motion_study(
+    motions: Sequence[str], scale: Scale = "laptop", seeds: int = 3, *, curve: bool = False
+) -> Study:
     """Motion capture with the Transformer (table 1, figures 2 and 7), and strict rivals.
 
     GATr, which has products of features and reads points by a division, does not learn from inputs
@@ -93,6 +96,7 @@ def motion_study(motions: Sequence[str], scale: Scale = "laptop", seeds: int = 3
         motions: ``"run"``, ``"walk"`` or both.
         scale: The sizes.
         seeds: Runs of each setting that is trained in full.
+        curve: Whether for a figure against the weight instead of a table.
     """
     short = {} if scale == "paper" else {"steps": 1020, "val_every": 51}
     rates = grid("lr", _RATES if scale == "paper" else _SHORT_RATES)
@@ -102,18 +106,19 @@ def motion_study(motions: Sequence[str], scale: Scale = "laptop", seeds: int = 3
         *({**_UNIT, "prior": 1.0, **rate} for rate in rates[::2]),
         *grid("prior", (0.1, 10.0), **_UNIT, **rates[4]),
     )
+    methods = (
+        by_kind("rival", "SE(3)-Transformer", "se3", rates, **_CLIPPED),
+        by_kind("rival", "GATr", "gatr", geometric, **_CLIPPED),
+        *tuned("transformer", "Transformer", rates),
+        by_kind("augmentation", _TWO, "transformer", rates, num_samples=2),
+        *controls("transformer", "Transformer", **common),
+        by_kind("remul", "+ REMUL", "transformer", _BETAS, **common),
+        by_kind("gradnorm", "+ REMUL, gradual", "transformer", _GAMMAS, **common),
+    )
     return cut(
         Study(
             cases=_cases(motions),
-            methods=(
-                by_kind("rival", "SE(3)-Transformer", "se3", rates, **_CLIPPED),
-                by_kind("rival", "GATr", "gatr", geometric, **_CLIPPED),
-                *tuned("transformer", "Transformer", rates),
-                by_kind("augmentation", _TWO, "transformer", rates, num_samples=2),
-                *controls("transformer", "Transformer", **common),
-                swept(by_kind("remul", "+ REMUL", "transformer", _BETAS, **common)),
-                by_kind("gradnorm", "+ REMUL, gradual", "transformer", _GAMMAS, **common),
-            ),
+            methods=drawn(methods) if curve else methods,
             preset="paper" if scale == "paper" else "small",
             options={**_COMMON, **short},
             seeds=seeds,
@@ -191,14 +196,20 @@ def md17_study(
         source: ``"md17"``, the published trajectories, or ``"xtb"``.
         scale: The sizes.
         seeds: Runs of each setting that is trained in full.
-        curve: Whether to train all weights of REMUL with all seeds, for the figures.
+        curve: Whether for figures against the weight instead of a table.
     """
     rates = (
         *grid("lr", (5e-4, 1e-3, 2e-3, 4e-3, 8e-3)),
         *grid("lr", (4e-3, 8e-3), lr_final=0.1),
     )
     common: dict[str, Any] = {"lr": 2e-3}
-    remul = by_kind("remul", "+ REMUL", "gnn", _BETAS, **common)
+    methods = (
+        by_kind("rival", "EGNN", "egnn", rates),
+        *tuned("gnn", "GNN", rates),
+        *controls("gnn", "GNN", **common),
+        by_kind("remul", "+ REMUL", "gnn", _BETAS, **common),
+        by_kind("gradnorm", "+ REMUL, gradual", "gnn", _GAMMAS, **common),
+    )
     short = {} if scale == "paper" else {"steps": 240}
     data = {"task": "md17", "source": source, "delta": delta}
     return cut(
@@ -207,13 +218,7 @@ def md17_study(
                 Case(name=molecule, options={**data, "molecule": molecule})
                 for molecule in molecules
             ),
-            methods=(
-                by_kind("rival", "EGNN", "egnn", rates),
-                *tuned("gnn", "GNN", rates),
-                *controls("gnn", "GNN", **common),
-                swept(remul) if curve else remul,
-                by_kind("gradnorm", "+ REMUL, gradual", "gnn", _GAMMAS, **common),
-            ),
+            methods=drawn(methods) if curve else methods,
             preset="paper",
             options={**_COMMON, **short},
             seeds=seeds,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, TypeAlias
 
 from pyg_remul.reproduction.study import Kind, Method, Setting, Study
 
-__all__ = ["BETAS", "Scale", "by_kind", "controls", "cut", "grid", "swept", "tuned"]
+__all__ = ["BETAS", "Scale", "by_kind", "controls", "cut", "drawn", "grid", "swept", "tuned"]
 
 Scale: TypeAlias = Literal["smoke", "laptop", "paper"]
 """``"smoke"`` takes seconds and shows that it works, ``"laptop"`` at most 40 minutes on two cores,
@@ -64,6 +64,22 @@ def swept(method: Method) -> Method:
         method: The method.
     """
     return dataclasses.replace(method, sweep=True)
+
+
+def drawn(methods: Iterable[Method]) -> tuple[Method, ...]:
+    """What figures against the weight of the equivariance loss show of the methods of a table.
+
+    REMUL has all of its weights, and of the plain model and augmentation the controls stay, which
+    have its options.
+
+    Args:
+        methods: All methods.
+    """
+    return tuple(
+        swept(method) if method.kind == "remul" else method
+        for method in methods
+        if method.control or method.kind not in ("plain", "augmentation")
+    )
 
 
 def tuned(model: str, name: str, settings: tuple[Setting, ...]) -> tuple[Method, ...]:

@@ -22,6 +22,7 @@ from pyg_remul.reproduction.complexity_report import report_complexity
 from pyg_remul.reproduction.engine import carry_out
 from pyg_remul.reproduction.landscape import LandscapeOptions
 from pyg_remul.reproduction.loss_surfaces import report_loss_surfaces
+from pyg_remul.reproduction.methods import drawn
 from pyg_remul.reproduction.molecules_figure import draw_molecules
 from pyg_remul.reproduction.outcomes import Outcome
 from pyg_remul.reproduction.results_table import describe_setting, write_tables
@@ -37,7 +38,6 @@ Target: TypeAlias = Callable[[Reproduction, Path], None]
 
 _LOGGER = logging.getLogger(__name__)
 
-_TUNED = ("plain", "augmentation")
 _WITH_SURFACES = ("Transformer", "+ augmentation", "+ REMUL", "GATr")
 
 _Figures: TypeAlias = Callable[[Sequence[Outcome], Path], object]
@@ -63,7 +63,8 @@ def _outcomes(study: Study, settings: Reproduction) -> list[Outcome]:
 
 def _beta_figures(outcomes: Sequence[Outcome], folder: Path) -> None:
     """Draws REMUL's curves between the controls with its options, and the rivals."""
-    shown = [o for o in outcomes if o.method.kind not in _TUNED or o.method.control]
+    names = {method.name for method in drawn(outcome.method for outcome in outcomes)}
+    shown = [outcome for outcome in outcomes if outcome.method.name in names]
     plot_beta(shown, folder / "figure", "E")
     plot_beta(shown, folder / "figure-E-prime", "E_prime")
 
@@ -110,8 +111,8 @@ def _list_settings(outcomes: Mapping[str, Outcome]) -> str:
     return "; ".join(f"{name}: {setting}" for name, setting in settings.items())
 
 
-def _motion(*motions: str) -> Callable[[Reproduction], Study]:
-    return lambda settings: motion_study(motions, settings.scale, settings.seeds)
+def _motion(*motions: str, curve: bool = False) -> Callable[[Reproduction], Study]:
+    return lambda settings: motion_study(motions, settings.scale, settings.seeds, curve=curve)
 
 
 def _perceptrons(settings: Reproduction) -> Study:
@@ -143,7 +144,7 @@ TARGETS: dict[TargetName, Target] = {
     "table1-mlp": _from_study(_perceptrons),
     "table2": _from_study(_molecules),
     "fig-nbody": _from_study(_nbody, _beta_figures),
-    "fig-mocap": _from_study(_motion("walk", "run"), _beta_figures),
+    "fig-mocap": _from_study(_motion("walk", "run", curve=True), _beta_figures),
     "fig-md17": _from_study(partial(_molecules, curve=True), _beta_figures),
     "fig-complexity": _complexity,
     "fig-loss-surface": _loss_surfaces,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -129,8 +130,25 @@ def test_gradual_weights_begin_on_the_grid_of_the_constant_ones():
     assert [setting["beta"] for setting in gradual.settings] == [0.01, 0.1, 1.0, 10.0]
 
 
-@pytest.mark.parametrize(("curve", "runs"), [(True, True), (False, False)])
-def test_weights_of_molecules_are_all_trained_for_curves_alone(curve, runs):
-    study = catalogue.md17_study(("ethanol",), curve=curve)
+CURVES = {
+    "motion": partial(catalogue.motion_study, ("walk",)),
+    "md17": partial(catalogue.md17_study, ("ethanol",)),
+}
+
+
+@pytest.mark.parametrize("name", CURVES)
+@pytest.mark.parametrize("curve", [True, False])
+def test_all_weights_are_trained_in_full_for_curves_alone(name, curve):
+    study = CURVES[name](curve=curve)
     (remul,) = (method for method in study.methods if method.kind == "remul")
-    assert remul.sweep is runs
+    assert remul.sweep is curve
+
+
+@pytest.mark.parametrize("name", CURVES)
+def test_curves_are_made_of_runs_of_the_table_and_of_further_weights(name):
+    table, figure = (CURVES[name](curve=curve) for curve in (False, True))
+    tuned = {m.name for m in table.methods if m.kind in ("plain", "augmentation")}
+    controls = {m.name for m in table.methods if m.control}
+    assert {m.name for m in table.methods} - {m.name for m in figure.methods} == tuned - controls
+    settings = {m.name: (m.options, m.settings) for m in table.methods}
+    assert all(settings[m.name] == (m.options, m.settings) for m in figure.methods)

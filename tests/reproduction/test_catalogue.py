@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from functools import partial
 from pathlib import Path
 
@@ -81,12 +82,16 @@ def test_gradual_mode_has_the_options_of_the_constant_one(name, scale):
     assert options["gradnorm"] == options["remul"] | {"method": "gradnorm"}
 
 
-@pytest.mark.parametrize("name", ["nbody", "motion"])
+@pytest.mark.parametrize("name", ["nbody", "motion", "md17"])
 def test_rate_of_remul_is_one_that_the_plain_model_had_to_choose_from(name):
-    methods = STUDIES[name]("laptop").methods
-    (remul,) = (method for method in methods if method.kind == "remul")
-    (plain,) = (m for m in methods if m.kind == "plain" and not m.control)
-    assert remul.options["lr"] in [setting["lr"] for setting in plain.settings]
+    rates, of_remul = defaultdict(set), []
+    for case, method, _, config in configs(STUDIES[name]("laptop")):
+        if method.kind == "plain" and not method.control:
+            rates[case.name].add(config.lr)
+        elif method.kind == "remul":
+            of_remul.append((case.name, config.lr))
+    assert of_remul
+    assert all(rate in rates[case] for case, rate in of_remul)
 
 
 @pytest.mark.parametrize("scale", ["laptop", "paper"])

@@ -1,8 +1,8 @@
 """Puts what was reproduced into the places of docs/results.md, tables and figures.
 
 Run: python docs/results.py [FOLDER], after pyg-remul reproduce TARGET [--out FOLDER] for each
-target. The place of a target takes its results on all data, such as of several numbers of frames.
-Places of what the folder lacks stay as they are.
+target. The place of a target takes its results on all data, such as of several numbers of frames,
+without their tables if it ends in "figures". Places of what the folder lacks stay as they are.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from pathlib import Path
 from pyg_remul.files import replacing, write_text
 
 PAGE = Path(__file__).with_suffix(".md")
-PLACE = re.compile(r"<!-- (?P<target>[\w-]+) (?P<scale>\w+) -->\n.*?<!-- end -->", re.DOTALL)
+PLACE = re.compile(
+    r"<!-- (?P<target>[\w-]+) (?P<scale>\w+)(?P<bare> figures)? -->\n.*?<!-- end -->", re.DOTALL
+)
 
 
 def main(page: Path = PAGE) -> None:
@@ -26,7 +28,10 @@ def main(page: Path = PAGE) -> None:
         parts = [
             part
             for found in find_results(folder, place["target"], place["scale"])
-            for part in (*read_table(found), *show_figures(found, page.with_suffix("")))
+            for part in (
+                *([] if place["bare"] else read_table(found)),
+                *show_figures(found, page.with_suffix("")),
+            )
         ]
         if not parts:
             return place[0]
@@ -49,7 +54,7 @@ def read_table(folder: Path) -> list[str]:
 def show_figures(folder: Path, pictures: Path) -> list[str]:
     """Copies the figures of a target, and refers to them."""
     shown = []
-    for path in sorted(folder.glob("[!.]*.png")):
+    for path in sorted(folder.glob("[!.]*.png"), key=lambda path: path.stem):
         copied = pictures / f"{folder.name}-{path.name}"
         with replacing(copied) as temporary:
             shutil.copyfile(path, temporary)

@@ -49,6 +49,17 @@ def test_page_can_be_renewed_again(renewed, out):
     assert renewed(first) == first
 
 
+def test_place_of_figures_alone_has_no_table(renewed, out):
+    for name in ("figure.png", "figure-E.png"):
+        (out / name).touch()
+    page = renewed(OLD.replace("laptop -->", "laptop figures -->"))
+    assert "MSE" not in page
+    assert re.findall(r"results/[\w-]+\.png", page) == [
+        "results/table2-laptop-figure.png",
+        "results/table2-laptop-figure-E.png",
+    ]
+
+
 def test_place_of_another_scale_is_left(renewed, out):
     page = OLD.replace("laptop", "paper")
     assert renewed(page) == page
@@ -100,6 +111,6 @@ def test_unfinished_picture_of_another_writer_is_not_shown(renewed, out):
 
 def test_places_of_the_page_name_targets_and_scales():
     page = (DOCS / "results.md").read_text(encoding="utf-8")
-    places = re.findall(r"<!-- ([\w-]+) (\w+) -->\n", page)
+    places = re.findall(r"<!-- ([\w-]+) (\w+)(?: figures)? -->\n", page)
     assert len(places) == page.count("<!-- end -->") > 10
     assert {scale for _, scale in places} <= {"laptop", "paper"}

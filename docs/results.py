@@ -8,9 +8,10 @@ without their tables if it ends in "figures". Places of what the folder lacks st
 from __future__ import annotations
 
 import re
-import shutil
 import sys
 from pathlib import Path
+
+from PIL import Image
 
 from pyg_remul.files import replacing, write_text
 
@@ -52,12 +53,12 @@ def read_table(folder: Path) -> list[str]:
 
 
 def show_figures(folder: Path, pictures: Path) -> list[str]:
-    """Copies the figures of a target, and refers to them."""
+    """Copies the figures of a target in 256 colours, a third of their size, and refers to them."""
     shown = []
     for path in sorted(folder.glob("[!.]*.png"), key=lambda path: path.stem):
         copied = pictures / f"{folder.name}-{path.name}"
-        with replacing(copied) as temporary:
-            shutil.copyfile(path, temporary)
+        with replacing(copied) as temporary, Image.open(path) as picture:
+            picture.convert("RGB").quantize(256).save(temporary, "PNG", optimize=True)
         shown.append(f"![{folder.name}, {path.stem}]({pictures.name}/{copied.name})")
     return shown
 

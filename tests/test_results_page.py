@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from PIL import Image, ImageChops
 
 from pyg_remul.reproduction.settings import TargetName
 
 DOCS = Path(__file__).parent.parent / "docs"
 OLD = "before\n\n<!-- table2 laptop -->\nold\n<!-- end -->\n\nafter\n"
+
+
+def draw(path, colour="black"):
+    Image.new("RGB", (2, 2), colour).save(path)
 
 
 @pytest.fixture
@@ -51,7 +56,7 @@ def test_page_can_be_renewed_again(renewed, out):
 
 def test_place_of_figures_alone_has_no_table(renewed, out):
     for name in ("figure.png", "figure-E.png"):
-        (out / name).touch()
+        draw(out / name)
     page = renewed(OLD.replace("laptop -->", "laptop figures -->"))
     assert "MSE" not in page
     assert re.findall(r"results/[\w-]+\.png", page) == [
@@ -69,7 +74,7 @@ def test_results_on_other_data_follow_in_the_place_of_their_target(renewed, out)
     for name in ("table2-5000-laptop", "table2-xtb-ethanol-laptop", "table2-5000-paper"):
         (out.parent / name).mkdir()
         (out.parent / name / "table.md").write_text(f"from {name}\n", encoding="utf-8")
-        (out.parent / name / "E.png").touch()
+        draw(out.parent / name / "E.png")
     page = renewed()
     words = ("MSE", "from table2-5000-laptop", "-5000-laptop-E.png", "from table2-xtb", "after")
     places = [page.index(word) for word in words]
@@ -83,29 +88,40 @@ def test_place_does_not_take_the_results_of_another_target():
 
 
 def test_figures_are_copied_and_shown_below_the_table(renewed, out, tmp_path):
-    for name in ("E.png", "E_prime.png", "E.svg"):
-        (out / name).write_bytes(name.encode())
+    draw(out / "E.png", "red")
+    draw(out / "E_prime.png", "blue")
+    (out / "E.svg").touch()
     page = renewed()
     shown = re.findall(r"!\[(.*?)\]\((.*?)\)", page)
     assert shown == [
         ("table2-laptop, E", "results/table2-laptop-E.png"),
         ("table2-laptop, E_prime", "results/table2-laptop-E_prime.png"),
     ]
-    assert [(tmp_path / "docs" / path).read_bytes() for _, path in shown] == [
-        b"E.png",
-        b"E_prime.png",
+    colours = [
+        Image.open(tmp_path / "docs" / path).convert("RGB").getpixel((0, 0)) for _, path in shown
     ]
+    assert colours == [(255, 0, 0), (0, 0, 255)]
     assert page.index("MSE") < page.index("![")
+
+
+def test_copied_figure_has_a_palette_and_looks_the_same(renewed, out, tmp_path):
+    shades = Image.linear_gradient("L").convert("RGB").resize((256, 300))
+    shades.save(out / "E.png")
+    renewed()
+    with Image.open(tmp_path / "docs" / "results" / "table2-laptop-E.png") as copied:
+        assert (copied.mode, copied.size) == ("P", shades.size)
+        difference = ImageChops.difference(copied.convert("RGB"), shades)
+    assert max(high for _, high in difference.getextrema()) <= 2
 
 
 def test_target_may_have_figures_alone(renewed, out):
     (out / "table.md").unlink()
-    (out / "E.png").touch()
+    draw(out / "E.png")
     assert "old" not in renewed()
 
 
 def test_unfinished_picture_of_another_writer_is_not_shown(renewed, out):
-    (out / ".E.0123456789abcdef.png").touch()
+    draw(out / ".E.0123456789abcdef.png")
     assert "![" not in renewed()
 
 

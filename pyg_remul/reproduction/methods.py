@@ -8,7 +8,18 @@ from typing import Any, Literal, TypeAlias
 
 from pyg_remul.reproduction.study import Kind, Method, Setting, Study
 
-__all__ = ["BETAS", "Scale", "by_kind", "controls", "cut", "drawn", "grid", "swept", "tuned"]
+__all__ = [
+    "BETAS",
+    "Scale",
+    "by_kind",
+    "controls",
+    "cut",
+    "drawn",
+    "grid",
+    "is_drawn",
+    "swept",
+    "tuned",
+]
 
 Scale: TypeAlias = Literal["smoke", "laptop", "paper"]
 """``"smoke"`` takes seconds and shows that it works, ``"laptop"`` at most 40 minutes on two cores,
@@ -66,20 +77,24 @@ def swept(method: Method) -> Method:
     return dataclasses.replace(method, sweep=True)
 
 
-def drawn(methods: Iterable[Method]) -> tuple[Method, ...]:
-    """What figures against the weight of the equivariance loss show of the methods of a table.
+def is_drawn(method: Method) -> bool:
+    """Whether figures against the weight of the equivariance loss show a method of a table.
 
-    REMUL has all of its weights, and of the plain model and augmentation the controls stay, which
-    have its options.
+    Of the plain model and of augmentation, they show the controls, which have REMUL's options.
 
     Args:
-        methods: All methods.
+        method: The method.
     """
-    return tuple(
-        swept(method) if method.kind == "remul" else method
-        for method in methods
-        if method.control or method.kind not in ("plain", "augmentation")
-    )
+    return method.control or method.kind not in ("plain", "augmentation")
+
+
+def drawn(methods: Iterable[Method]) -> tuple[Method, ...]:
+    """The methods that such figures show, REMUL with all of its weights.
+
+    Args:
+        methods: Those of a table.
+    """
+    return tuple(swept(m) if m.kind == "remul" else m for m in methods if is_drawn(m))
 
 
 def tuned(model: str, name: str, settings: tuple[Setting, ...]) -> tuple[Method, ...]:

@@ -22,7 +22,7 @@ from pyg_remul.reproduction.complexity_report import report_complexity
 from pyg_remul.reproduction.engine import carry_out
 from pyg_remul.reproduction.landscape import LandscapeOptions
 from pyg_remul.reproduction.loss_surfaces import report_loss_surfaces
-from pyg_remul.reproduction.methods import drawn
+from pyg_remul.reproduction.methods import is_drawn
 from pyg_remul.reproduction.molecules_figure import draw_molecules
 from pyg_remul.reproduction.outcomes import Outcome
 from pyg_remul.reproduction.results_table import describe_setting, write_tables
@@ -63,8 +63,7 @@ def _outcomes(study: Study, settings: Reproduction) -> list[Outcome]:
 
 def _beta_figures(outcomes: Sequence[Outcome], folder: Path) -> None:
     """Draws REMUL's curves between the controls with its options, and the rivals."""
-    names = {method.name for method in drawn(outcome.method for outcome in outcomes)}
-    shown = [outcome for outcome in outcomes if outcome.method.name in names]
+    shown = [outcome for outcome in outcomes if is_drawn(outcome.method)]
     plot_beta(shown, folder / "figure", "E")
     plot_beta(shown, folder / "figure-E-prime", "E_prime")
 

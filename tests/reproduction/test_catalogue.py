@@ -94,6 +94,11 @@ def test_rate_of_remul_is_one_that_the_plain_model_had_to_choose_from(name):
     assert all(rate in rates[case] for case, rate in of_remul)
 
 
+def test_rate_of_remul_on_a_molecule_without_a_known_one_is_ethanols():
+    known, unknown = catalogue.md17_study(("ethanol", "aspirin")).cases
+    assert unknown.options == known.options | {"molecule": "aspirin"}
+
+
 @pytest.mark.parametrize("scale", ["laptop", "paper"])
 @pytest.mark.parametrize("name", STUDIES)
 def test_gradients_of_strict_transformers_alone_are_clipped(name, scale):

@@ -91,6 +91,18 @@ def test_study_gives_tables_and_figures(settings, tmp_path, capsys, name):
     assert (tmp_path / "table.md").read_text() in capsys.readouterr().out
 
 
+def test_figure_against_the_weight_has_no_model_with_rates_of_its_own(
+    settings, tmp_path, monkeypatch
+):
+    shown = []
+    monkeypatch.setattr(targets, "plot_beta", lambda outcomes, *_: shown.extend(outcomes))
+    TARGETS["fig-nbody"](settings, tmp_path)
+    plain = [outcome.method.control for outcome in shown if outcome.method.kind == "plain"]
+    assert plain
+    assert all(plain)
+    assert {"remul", "gradnorm", "rival"} < {outcome.method.kind for outcome in shown}
+
+
 def test_loss_surfaces_are_those_of_all_seeds(settings, tmp_path, monkeypatch):
     calls = []
 

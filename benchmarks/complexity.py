@@ -1,9 +1,10 @@
-"""Time and memory of GATr and the Transformer against the batch size, as in the paper's Figure 3.
+"""Time and memory of Transformers against the batch size, as in the paper's Figure 3.
 
-Both have 12 blocks and about 2.6 million parameters and see graphs of 20 nodes with Gaussian inputs
-of 7 columns. Forward and backward pass of training and the forward pass of inference are timed
-apart. Every model and batch size is measured in a process of its own, which may run out of memory.
-A command that was interrupted goes on with what is missing.
+Each has 12 blocks and about 2.6 million parameters and sees graphs of 20 nodes with Gaussian inputs
+of 7 columns, the SE(3)-Transformer with all pairs of nodes as edges. Forward and backward pass of
+training and the forward pass of inference are timed apart. Every model and batch size is measured
+in a process of its own, which may run out of memory. A command that was interrupted goes on with
+what is missing.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from pyg_remul.benchmarks.memory import limit_memory, peak_bytes, run_apart
 from pyg_remul.benchmarks.report import Report
 from pyg_remul.benchmarks.results import Row, Setting, append_rows, fill, read_rows
 from pyg_remul.files import write_text
-from pyg_remul.models import GATr, GraphTransformer
+from pyg_remul.models import GATr, GraphTransformer, SE3Transformer
 from pyg_remul.tables import markdown_table
 
 NUM_NODES, NUM_BLOCKS, SECONDS = 20, 12, 60.0
@@ -32,6 +33,7 @@ REFERENCE = "Transformer"
 MODELS: dict[str, Callable[[], nn.Module]] = {
     REFERENCE: partial(GraphTransformer, hidden_channels=168, num_layers=NUM_BLOCKS),
     "GATr": partial(GATr, num_layers=NUM_BLOCKS),
+    "SE(3)-Transformer": partial(SE3Transformer, hidden_channels=16, num_layers=NUM_BLOCKS),
 }
 PASSES = ("forward", "backward", "inference")
 
@@ -109,12 +111,13 @@ def measure_here(blank: Row, settings: Settings) -> list[Row]:
 
 
 def make_batch(num_graphs: int) -> Batch:
-    """Graphs of Gaussian masses, positions and velocities."""
+    """Fully connected graphs of Gaussian masses, positions and velocities."""
+    pairs = (~torch.eye(NUM_NODES, dtype=torch.bool)).nonzero().T.contiguous()
     rows = num_graphs * NUM_NODES
     widths = {"mass": 1, "pos": 3, "vel": 3}
     values = {name: torch.randn(rows, width).split(NUM_NODES) for name, width in widths.items()}
-    graphs = zip(*values.values(), strict=True)
-    return Batch.from_data_list([Data(**dict(zip(values, g, strict=True))) for g in graphs])
+    graphs = (dict(zip(values, graph, strict=True)) for graph in zip(*values.values(), strict=True))
+    return Batch.from_data_list([Data(edge_index=pairs, **graph) for graph in graphs])
 
 
 def format_table(rows: Sequence[Row]) -> str:

@@ -10,7 +10,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from pyg_remul.benchmarks.results import Row
-from pyg_remul.figures import BLUE, ORANGE, paper_style, save_figures
+from pyg_remul.figures import paper_style, save_figures
+from pyg_remul.reproduction.styles import STYLES
 
 __all__ = ["plot_complexity"]
 
@@ -19,7 +20,11 @@ _PANELS = {
     "backward": "backward pass",
     "inference": "inference",
 }
-_STYLES = {"Transformer": (BLUE, "o", "-"), "GATr": (ORANGE, "s", "--")}
+_STYLES = {
+    "Transformer": STYLES["plain"],
+    "GATr": STYLES["gatr"],
+    "SE(3)-Transformer": STYLES["se3"],
+}
 
 
 def plot_complexity(rows: Sequence[Row], stem: Path) -> list[Path]:
@@ -48,12 +53,11 @@ def plot_complexity(rows: Sequence[Row], stem: Path) -> list[Path]:
             if row.failure:
                 _mark_failure(axes, row)
         handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
+        figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
         return save_figures(figure, stem)
 
 
 def _draw_curve(panel: Any, rows: Sequence[Row], model: str, phase: str) -> None:
-    colour, marker, line = _STYLES[model]
     timed = {
         row.sizes["graphs"]: row.seconds
         for row in rows
@@ -62,15 +66,15 @@ def _draw_curve(panel: Any, rows: Sequence[Row], model: str, phase: str) -> None
     median = [seconds.median for seconds in timed.values()]
     low = [seconds.p10 for seconds in timed.values()]
     high = [seconds.p90 for seconds in timed.values()]
-    panel.plot(list(timed), median, color=colour, marker=marker, linestyle=line, label=model)
+    panel.plot(list(timed), median, label=model, **_STYLES[model])
+    colour = _STYLES[model]["color"]
     panel.fill_between(list(timed), low, high, color=colour, alpha=0.2, linewidth=0)
 
 
 def _mark_failure(axes: Any, row: Row) -> None:
-    """Draws where a model failed, and says why below the highest curves."""
-    colour, size = _STYLES[row.case][0], row.sizes["graphs"]
+    """Draws where a model failed, with its marker on top."""
+    style, size = {**_STYLES[row.case], "linestyle": ":"}, row.sizes["graphs"]
     for panel in axes:
-        panel.axvline(size, color=colour, linestyle=":")
-    place = {"rotation": 90, "ha": "right", "va": "bottom", "color": colour}
-    edge = axes[1].get_xaxis_transform()
-    axes[1].text(size, 0.03, f"{row.case} {row.failure}", transform=edge, **place)
+        options = {"transform": panel.get_xaxis_transform(), "markevery": [1], "linewidth": 1}
+        label = f"{row.case} {row.failure}"
+        panel.plot([size, size], [0, 0.96], label=label, **options, **style)

@@ -188,7 +188,7 @@ def _bench_command(
 
     Args:
         name: What to measure. attention: graphs of different sizes against padding all to the
-            largest. complexity: time and memory of GATr and the Transformer against batch size.
+            largest. complexity: time and memory of Transformers against batch size.
             messages: GNN and EGNN against the usual formulation of their layers. gatr, se3: their
             formulation against plainer ones. step: a REMUL step against a plain one. throughput:
             training against PyG's loader and transforms. training_step: steps a second at the

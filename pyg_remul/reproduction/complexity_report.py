@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import torch
 
-from pyg_remul.benchmarks.complexity import format_table, measure_missing
+from pyg_remul.benchmarks.complexity import NUM_BLOCKS, NUM_NODES, format_table, measure_missing
 from pyg_remul.benchmarks.complexity_figure import plot_complexity
 from pyg_remul.benchmarks.harness import Settings
 from pyg_remul.benchmarks.results import Row
@@ -17,6 +17,7 @@ from pyg_remul.tables import csv_table
 
 __all__ = ["report_complexity"]
 
+_SIZES = f"{NUM_BLOCKS} blocks, about 2.6 million parameters, graphs of {NUM_NODES} nodes."
 _SETTINGS: Final[dict[Scale, dict[str, Any]]] = {
     "smoke": {"max_batch_size": 1, "rounds": 3, "warm_up": 1},
     "laptop": {"max_batch_size": 256, "rounds": 10, "warm_up": 3},
@@ -25,11 +26,11 @@ _SETTINGS: Final[dict[Scale, dict[str, Any]]] = {
 
 
 def report_complexity(folder: Path, scale: Scale = "laptop") -> str:
-    """Measures the passes of GATr and the Transformer (figure 3), on a GPU if there is one.
+    """Measures the passes of the Transformers (figure 3), on a GPU if there is one.
 
-    Both have 12 blocks and about 2.6 million parameters at every scale, which only bounds the
-    batches: 256 graphs at ``"laptop"``; 4096, twice the published bound, or where memory ends, at
-    ``"paper"``. What ``complexity.jsonl`` in the folder has of the same machine and versions is
+    All have 12 blocks and about 2.6 million parameters at every scale, which only bounds the
+    batches: 256 graphs at ``"laptop"``; 4096, twice the published bound, at ``"paper"``; or where
+    memory ends. What ``complexity.jsonl`` in the folder has of the same machine and versions is
     not measured again.
 
     Args:
@@ -41,7 +42,7 @@ def report_complexity(folder: Path, scale: Scale = "laptop") -> str:
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     rows = measure_missing(Settings(device=device, out=folder, **_SETTINGS[scale]))
-    table = f"{rows[0].setting}.\n\n{format_table(rows)}"
+    table = f"{_SIZES} {rows[0].setting}.\n\n{format_table(rows)}"
     write_text(folder / "table.md", table + "\n")
     write_text(folder / "table.csv", csv_table([_values(row) for row in rows]))
     plot_complexity(rows, folder / "figure")

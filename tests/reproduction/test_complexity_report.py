@@ -39,8 +39,9 @@ def test_table_and_figure_are_written(measured, tmp_path):
     assert (tmp_path / "table.md").read_text() == table + "\n"
 
 
-def test_table_says_where_it_was_measured(measured, tmp_path):
-    assert report_complexity(tmp_path, "smoke").startswith("Python ")
+def test_table_says_of_which_sizes_it_is_and_where_it_was_measured(measured, tmp_path):
+    line = report_complexity(tmp_path, "smoke").splitlines()[0]
+    assert line.startswith("12 blocks, about 2.6 million parameters, graphs of 20 nodes. Python ")
 
 
 def test_csv_has_all_digits(measured, tmp_path):
@@ -52,7 +53,7 @@ def test_csv_has_all_digits(measured, tmp_path):
         "forward",
         "0.123456789",
     )
-    assert len(others) == 7
+    assert len(others) == 11
 
 
 @pytest.mark.parametrize(("scale", "largest"), [("smoke", 1), ("laptop", 256), ("paper", 4096)])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import select
 import signal
 import sys
-import time
 from pathlib import Path
 
 from tiny_studies import tiny_study
@@ -15,15 +15,14 @@ from tiny_studies import tiny_study
 from pyg_remul.reproduction.engine import carry_out
 from pyg_remul.reproduction.results_table import write_tables
 
-WRITING = "*/checkpoints/.*.ckpt"
-"""What a checkpoint is called until it is whole."""
 MOMENTS = {
-    "a run has begun": ("*/config.json", 1),
-    "a checkpoint is half written": (WRITING, 1),
-    "runs have finished": ("*/results.json", 2),
-    "another checkpoint is half written": (WRITING, 1),
-    "more runs have finished": ("*/results.json", 5),
+    "a run begins": ("config.json", 0),
+    "a checkpoint is half written": ("last.ckpt", 0),
+    "results are half written": ("results.json", 1),
+    "a checkpoint is half written once more": ("last.ckpt", 2),
+    "further results are half written": ("results.json", 4),
 }
+"""What is about to take its name, and how many of that name there are then."""
 
 
 def main(folder: Path) -> None:
@@ -40,19 +39,27 @@ def carry_out_in(folder: Path) -> None:
     write_tables(outcomes, folder)
 
 
-def kill_at(folder: Path, pattern: str, number: int) -> None:
+def kill_at(folder: Path, name: str, number: int) -> None:
     """Kills the process that carries out the study, and waits until its workers have ended."""
     alive, held = os.pipe()
     process = os.fork()
     if process == 0:
         os.setsid()
         os.close(alive)
+        replace = os.replace
+
+        def replace_or_kill(source: Path, target: Path) -> None:
+            there = len(list(folder.glob(f"runs/**/{name}")))
+            if Path(target).name == name and there >= number:
+                with contextlib.suppress(ProcessLookupError):  # by another worker
+                    os.kill(os.getsid(0), signal.SIGKILL)
+                signal.pause()  # until this worker follows
+            replace(source, target)
+
+        os.replace = replace_or_kill
         carry_out_in(folder)
         os._exit(1)
     os.close(held)
-    while len(list((folder / "runs").glob(pattern))) < number:
-        time.sleep(0.001)
-    os.kill(process, signal.SIGKILL)
     _, status = os.waitpid(process, 0)
     sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
     sys.stdout.flush()

@@ -24,11 +24,13 @@ from pyg_remul.benchmarks.harness import Passes, Settings, measure
 from pyg_remul.benchmarks.memory import limit_memory, peak_bytes, run_apart
 from pyg_remul.benchmarks.report import Report
 from pyg_remul.benchmarks.results import Row, Setting, append_rows, fill, read_rows
+from pyg_remul.datasets._hops import all_pairs
 from pyg_remul.files import write_text
 from pyg_remul.models import GATr, GraphTransformer, SE3Transformer
 from pyg_remul.tables import markdown_table
 
 NUM_NODES, NUM_BLOCKS, SECONDS = 20, 12, 60.0
+WIDTHS = (("mass", 1), ("pos", 3), ("vel", 3))
 REFERENCE = "Transformer"
 MODELS: dict[str, Callable[[], nn.Module]] = {
     REFERENCE: partial(GraphTransformer, hidden_channels=168, num_layers=NUM_BLOCKS),
@@ -112,12 +114,12 @@ def measure_here(blank: Row, settings: Settings) -> list[Row]:
 
 def make_batch(num_graphs: int) -> Batch:
     """Fully connected graphs of Gaussian masses, positions and velocities."""
-    pairs = (~torch.eye(NUM_NODES, dtype=torch.bool)).nonzero().T.contiguous()
-    rows = num_graphs * NUM_NODES
-    widths = {"mass": 1, "pos": 3, "vel": 3}
-    values = {name: torch.randn(rows, width).split(NUM_NODES) for name, width in widths.items()}
-    graphs = (dict(zip(values, graph, strict=True)) for graph in zip(*values.values(), strict=True))
-    return Batch.from_data_list([Data(edge_index=pairs, **graph) for graph in graphs])
+    pairs = all_pairs(NUM_NODES)
+    graphs = [
+        Data(edge_index=pairs, **{name: torch.randn(NUM_NODES, width) for name, width in WIDTHS})
+        for _ in range(num_graphs)
+    ]
+    return Batch.from_data_list(graphs)
 
 
 def format_table(rows: Sequence[Row]) -> str:

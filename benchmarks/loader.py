@@ -12,6 +12,7 @@ from torch_geometric.loader import DataLoader
 from pyg_remul import StackedLoader
 from pyg_remul.benchmarks.harness import Case, Settings
 from pyg_remul.benchmarks.report import Report
+from pyg_remul.datasets._hops import all_pairs
 
 NUM_GRAPHS, BATCH_SIZES = 4000, (12, 200, 2000)
 SIZES = {"nine atoms": (9, 10), "5 to 13 atoms": (5, 14)}
@@ -19,7 +20,7 @@ SIZES = {"nine atoms": (9, 10), "5 to 13 atoms": (5, 14)}
 
 def make_molecule(num_atoms: int, *, same_edges: bool) -> Data:
     """Positions, velocities, targets and edges between all atoms or as many random ones."""
-    edges = (~torch.eye(num_atoms, dtype=torch.bool)).nonzero().T.contiguous()
+    edges = all_pairs(num_atoms)
     if not same_edges:
         edges = torch.randint(num_atoms, edges.shape)
     vectors = {name: torch.randn(num_atoms, 3) for name in ("pos", "vel", "y")}

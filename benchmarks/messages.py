@@ -29,6 +29,7 @@ from pyg_remul.benchmarks.single_layers import (
     layer_cases,
 )
 from pyg_remul.benchmarks.usual_layers import REDUCTIONS, UsualEGNN, UsualGNN, usual_name
+from pyg_remul.datasets._hops import all_pairs
 from pyg_remul.models import EGNN, GNN
 
 NUM_GRAPHS, NUM_NODES, NUM_LAYERS = 200, 13, 4
@@ -54,7 +55,7 @@ def main(settings: Settings) -> None:
 
 def make_batch() -> Batch:
     """Fully connected graphs."""
-    edge_index = (~torch.eye(NUM_NODES, dtype=torch.bool)).nonzero().T.contiguous()
+    edge_index = all_pairs(NUM_NODES)
     return Batch.from_data_list([make_graph(edge_index) for _ in range(NUM_GRAPHS)])
 
 

@@ -1,11 +1,27 @@
-"""Graphs of atoms or joints by the number of bonds between them."""
+"""Edges between all nodes, or between atoms or joints by the number of bonds."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-__all__ = ["hop_graph"]
+__all__ = ["all_pairs", "hop_graph"]
+
+
+def all_pairs(num_nodes: int) -> Tensor:
+    """Connects every node with every other one.
+
+    Args:
+        num_nodes: The number ``N`` of nodes, not negative.
+
+    Returns:
+        ``edge_index`` ``[2, N (N - 1)]``, both directions, in the order of its first row.
+
+    Example:
+        >>> all_pairs(3).tolist()
+        [[0, 0, 1, 1, 2, 2], [1, 2, 0, 2, 0, 1]]
+    """
+    return (~torch.eye(num_nodes, dtype=torch.bool)).nonzero().T.contiguous()
 
 
 def hop_graph(near: Tensor, hops: int = 2) -> tuple[Tensor, Tensor]:

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from pyg_remul.checks import check_choice, check_integers
 from pyg_remul.datasets._collation import Graphs, stack_graphs
+from pyg_remul.datasets._hops import all_pairs
 from pyg_remul.datasets._nbody_recipe import CHUNK, MAX_DISPLACEMENT, Degrees, Recipe, parse_degrees
 from pyg_remul.datasets._storage import TensorDataset
 
@@ -182,8 +183,7 @@ class NBody(TensorDataset):
                 f"`num_steps` and `dt` must leave {num} systems within a displacement of "
                 f"{MAX_DISPLACEMENT}, got {len(fields['pos'])} of {num_chunks * CHUNK}."
             )
-        pairs = (~torch.eye(num_bodies, dtype=torch.bool)).nonzero().T
-        return stack_graphs({**fields, "edge_index": pairs.expand(num, -1, -1)})
+        return stack_graphs({**fields, "edge_index": all_pairs(num_bodies).expand(num, -1, -1)})
 
     def _simulate(self, num_chunks: int) -> Iterator[dict[str, Tensor]]:
         """Several chunks at a time, as many as a batch takes."""

@@ -239,6 +239,13 @@ def test_panels_show_the_median_of_each_pass(drawn):
         assert gatr == [3 * SECONDS[phase].median]
 
 
+def test_panels_show_all_models(drawn):
+    rows = [row for model in complexity.MODELS for row in timed(blank(model, 1))]
+    for axes in drawn(rows).axes:
+        assert [line.get_label() for line in axes.get_lines()] == list(complexity.MODELS)
+        assert all(len(line.get_ydata()) == 1 for line in axes.get_lines())
+
+
 def test_failure_is_marked_in_every_panel(drawn):
     for axes in drawn(MEASURED).axes:
         gatr, mark = axes.get_lines()[1], axes.get_lines()[-1]

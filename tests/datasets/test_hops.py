@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.sparse.csgraph import shortest_path
 from torch import Tensor
 
-from pyg_remul.datasets._hops import hop_graph
+from pyg_remul.datasets._hops import all_pairs, hop_graph
 
 
 @st.composite
@@ -50,3 +50,10 @@ def test_one_hop_leaves_the_neighbours() -> None:
     path = torch.tensor([[0, 1, 0], [1, 0, 1], [0, 1, 0]], dtype=torch.bool)
     edge_index, hops = hop_graph(path, hops=1)
     assert (edge_index.size(1), hops.unique().tolist()) == (4, [1.0])
+
+
+@given(st.integers(0, 6))
+def test_all_pairs_link_each_node_with_every_other_one(num_nodes):
+    source, target = all_pairs(num_nodes).tolist()
+    pairs = [*zip(source, target, strict=True)]
+    assert pairs == [*itertools.permutations(range(num_nodes), 2)]

@@ -49,8 +49,7 @@ def kill_at(folder: Path, name: str, number: int) -> None:
         replace = os.replace
 
         def replace_or_kill(source: Path, target: Path) -> None:
-            there = len(list(folder.glob(f"runs/**/{name}")))
-            if Path(target).name == name and there >= number:
+            if Path(target).name == name and len([*folder.glob(f"runs/**/{name}")]) >= number:
                 with contextlib.suppress(ProcessLookupError):  # by another worker
                     os.kill(os.getsid(0), signal.SIGKILL)
                 signal.pause()  # until this worker follows

@@ -42,8 +42,9 @@ def main(page: Path = PAGE) -> None:
 
 
 def find_results(folder: Path, target: str, scale: str) -> list[Path]:
-    """The folders of a target: TARGET-SCALE, and then TARGET-SPECIAL-SCALE."""
-    return [folder / f"{target}-{scale}", *sorted(folder.glob(f"{target}-*-{scale}"))]
+    """The folders of a target: TARGET-SCALE, and then TARGET-SPECIAL-SCALE, short names first."""
+    special = sorted(folder.glob(f"{target}-*-{scale}"), key=lambda found: (len(str(found)), found))
+    return [folder / f"{target}-{scale}", *special]
 
 
 def read_table(folder: Path) -> list[str]:

@@ -82,6 +82,14 @@ def test_results_on_other_data_follow_in_the_place_of_their_target(renewed, out)
     assert "5000-paper" not in page
 
 
+def test_usual_number_of_frames_is_before_another(renewed, out):
+    for name in ("table2-xtb-5000-laptop", "table2-xtb-laptop"):
+        (out.parent / name).mkdir()
+        (out.parent / name / "table.md").write_text(f"from {name}\n", encoding="utf-8")
+    page = renewed()
+    assert page.index("from table2-xtb-laptop") < page.index("from table2-xtb-5000-laptop")
+
+
 def test_place_does_not_take_the_results_of_another_target():
     for target in get_args(TargetName):
         assert not [name for name in get_args(TargetName) if name.startswith(f"{target}-")]

@@ -61,12 +61,15 @@ def refuse_diverged(folder: RunFolder) -> None:
 
 
 @contextmanager
-def recorded_divergence(folder: RunFolder, module: lightning.LightningModule) -> Iterator[None]:
+def recorded_divergence(
+    folder: RunFolder, module: lightning.LightningModule, *, trained: bool = False
+) -> Iterator[None]:
     """Notes in a run's folder that it diverged, if numbers that are not finite end what is inside.
 
     Args:
         folder: The folder of the run.
         module: What is trained.
+        trained: Whether training has ended, so that only the evaluation can fail.
 
     Raises:
         DivergenceError: Instead of :class:`~pyg_remul.checks.NonFiniteError`.
@@ -77,5 +80,5 @@ def recorded_divergence(folder: RunFolder, module: lightning.LightningModule) ->
     except NonFiniteError as error:
         if module.global_step == 0:
             raise
-        folder.write_divergence(module.global_step, str(error))
+        folder.write_divergence(module.global_step, str(error), trained=trained)
         refuse_diverged(folder)

@@ -17,7 +17,7 @@ from pyg_remul.config import TrainConfig
 from pyg_remul.divergence import recorded_divergence, refuse_diverged
 from pyg_remul.fitting import fit
 from pyg_remul.measurement import evaluate_model, graph_errors
-from pyg_remul.provenance import graph_origins, provenance_of
+from pyg_remul.provenance import check_same_data, graph_origins, provenance_of
 from pyg_remul.run_folder import RunFolder
 from pyg_remul.tasks import TaskData, build_model, load_task
 from pyg_remul.training import RemulDataModule, RemulModule
@@ -49,7 +49,8 @@ def train(
     Raises:
         FileExistsError: If ``out`` holds a run and ``resume`` is not set.
         NotADirectoryError: If ``out`` is a file.
-        ValueError: If ``out`` holds a run with other options, or one whose checkpoints are damaged.
+        ValueError: If ``out`` holds a run with other options, of other data, or one whose
+            checkpoints are damaged.
         DivergenceError: If the run diverges, or did; the folder holds how.
     """
     folder = RunFolder(out)
@@ -63,13 +64,17 @@ def train(
     data = load_task(config, progress=report is None)
     module = RemulModule(config, build_model(config, data), data.reps)
     datamodule = RemulDataModule(config, data)
+    found = dataclasses.asdict(provenance_of(data))
     if checkpoint is None:
         folder.claim(config)  # not before the options have proved possible
-        folder.write_data(dataclasses.asdict(provenance_of(data)))
+        folder.write_data(found)
     else:
+        places = {str(folder.path): folder.data() or {}, f"the data in {config.data}": found}
+        check_same_data("Both parts of a run that goes on", places)
         folder.note_versions()
     with recorded_divergence(folder, module):
         fit(module, datamodule, folder, checkpoint, report)
+    with recorded_divergence(folder, module, trained=True):
         return _evaluate_best(folder, config, data)
 
 

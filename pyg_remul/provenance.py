@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +14,9 @@ from torch_geometric.data import Dataset, InMemoryDataset
 from pyg_remul.datasets import MD17Trajectory, MoCap
 from pyg_remul.tasks import TaskData
 
-__all__ = ["Provenance", "graph_origins", "provenance_of"]
+__all__ = ["Provenance", "check_same_data", "graph_origins", "provenance_of"]
+
+_ROUNDING = 1e-5
 
 _ORIGINS = ("trial", "frame")
 _RECORDINGS = {
@@ -54,6 +59,35 @@ def provenance_of(data: TaskData) -> Provenance:
     return Provenance(source=source, published=published, graphs=graphs, fingerprint=fingerprint)
 
 
+def check_same_data(what: str, found: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuses different data where they must be the same, as far as is known.
+
+    Args:
+        what: What must be of the same data, to begin a sentence with.
+        found: The fields of a :class:`Provenance` by the place where each was found. Fields that
+            are missing or ``None`` are not compared.
+
+    Raises:
+        ValueError: If two differ.
+
+    Example:
+        >>> check_same_data("The runs", {"a": {"published": True}, "b": {"published": False}})
+        Traceback (most recent call last):
+        ValueError: The runs must be of the same data, but `published` is True in a and False in ...
+    """
+    known: dict[str, tuple[str, Any]] = {}
+    for place, fields in found.items():
+        for name, value in fields.items():
+            if value is None:
+                continue
+            first, expected = known.setdefault(name, (place, value))
+            if not _is_same(value, expected):
+                raise ValueError(
+                    f"{what} must be of the same data, but `{name}` is {expected!r} in {first} and "
+                    f"{value!r} in {place}; remove the folders of the runs that do not belong here."
+                )
+
+
 def graph_origins(data: TaskData) -> dict[str, dict[str, Tensor]]:
     """What tells which test graphs belong together.
 
@@ -68,6 +102,17 @@ def graph_origins(data: TaskData) -> dict[str, dict[str, Tensor]]:
         split: {name: getattr(dataset, name) for name in _ORIGINS if name in dataset[0]}
         for split, dataset in data.tests.items()
     }
+
+
+def _is_same(value: Any, expected: Any) -> bool:
+    """Whether two fields are equal, fingerprints but for rounding."""
+    if isinstance(value, dict) and isinstance(expected, dict):
+        return value.keys() == expected.keys() and all(
+            _is_same(value[key], expected[key]) for key in value
+        )
+    if isinstance(value, float) and isinstance(expected, float):
+        return math.isclose(value, expected, rel_tol=_ROUNDING)
+    return bool(value == expected)
 
 
 def _fingerprint(dataset: InMemoryDataset) -> float:

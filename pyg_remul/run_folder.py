@@ -142,14 +142,15 @@ class RunFolder:
             raise refusal(path, f"it must give `step` and `reason`, got {sorted(found)}")
         return f"after {found['step']} steps, {found['reason']}"
 
-    def write_divergence(self, step: int, reason: str) -> None:
+    def write_divergence(self, step: int, reason: str, *, trained: bool = False) -> None:
         """Marks the run as diverged.
 
         Args:
             step: The number of steps done.
             reason: How it showed.
+            trained: Whether it showed after training, on the test data.
         """
-        self._write("divergence.json", {"step": step, "reason": reason})
+        self._write("divergence.json", {"step": step, "reason": reason, "trained": trained})
 
     def write_metrics(self, rows: Sequence[Mapping[str, float]]) -> None:
         """Replaces the table of metrics."""
@@ -157,18 +158,26 @@ class RunFolder:
 
     def metrics(self) -> list[dict[str, float]]:
         """The rows of the validations so far; values that a row lacks are left out."""
-        return [
-            {name: float(value) for name, value in row.items() if value}
-            for row in self._read_table("metrics.csv")
-        ]
+        try:
+            return [
+                {name: float(value) for name, value in row.items() if value}
+                for row in self._read_table("metrics.csv")
+            ]
+        except ValueError as error:
+            raise refusal(self.path / "metrics.csv", str(error)) from error
 
     def last_step(self) -> int:
         """The step of the last validation, 0 before the first."""
         return int(max((row.get("step", 0.0) for row in self.metrics()), default=0.0))
 
     def lowest_validation_loss(self) -> float:
-        """The validation loss of the best checkpoint, infinite if none is or the run diverged."""
-        if self.divergence() is not None:
+        """The validation loss of the best checkpoint.
+
+        Infinite if there is none or training diverged. What shows on the test data alone leaves it
+        as it is, so that they take no part in a choice by it.
+        """
+        divergence = self._read("divergence.json")
+        if divergence is not None and not divergence.get("trained"):
             return math.inf
         losses = [row.get("val/loss", math.inf) for row in self.metrics()]
         return min((loss for loss in losses if math.isfinite(loss)), default=math.inf)

@@ -6,11 +6,11 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.queues import Queue
 from pathlib import Path
 from queue import Empty
@@ -31,7 +31,7 @@ class Plan:
 
     ready: Mapping[Path, TrainConfig]
     """Runs that can begin, by their folders, the first ones first."""
-    later: Sequence[TrainConfig] = ()
+    later: Mapping[Path, TrainConfig] = field(default_factory=dict)
     """About what will follow when these have finished."""
 
 
@@ -106,8 +106,8 @@ def train_by_plan(
         crew = _Crew(pool, workers)
         while current.ready or crew.running:
             crew.begin(current.ready)
-            waiting = [options for folder, options in current.ready.items() if folder not in crew]
-            bar.show(crew.running, [*waiting, *current.later])
+            left = {**current.ready, **current.later}
+            bar.show(crew.running, [left[folder] for folder in left if folder not in crew])
             with suppress(Empty):
                 folder, step = reports.get(timeout=0.2)
                 if folder in crew:  # not a report that its end has overtaken
@@ -142,7 +142,8 @@ class _Crew:
         waiting = sorted((folder for folder in ready if folder not in self), key=self._late)
         for folder in waiting[: self.workers - len(self.running)]:
             self.running[folder] = ready[folder]
-            with _ignored_interrupts():  # which a worker inherits, for the time of its imports
+            # a worker inherits that interrupts are ignored, for the time of its imports
+            with _ignored_interrupts(), _named_failures(folder):
                 self._futures[folder] = self.pool.submit(
                     train_run, ready[folder], folder, self._late(folder)
                 )
@@ -151,13 +152,8 @@ class _Crew:
         """Gives the runs that have ended; raises what a run raised."""
         for folder in [folder for folder, future in self._futures.items() if future.done()]:
             options = self.running.pop(folder)
-            try:
+            with _named_failures(folder):
                 ending = self._futures.pop(folder).result()
-            except BrokenProcessPool as error:
-                raise ChildProcessError(
-                    f"A process that trained was ended from outside, as when memory runs out, in "
-                    f"or beside {folder}; the same command goes on."
-                ) from error
             if ending is None:
                 self._put_off.add(folder)
             else:
@@ -165,6 +161,22 @@ class _Crew:
 
     def _late(self, folder: Path) -> bool:
         return folder in self._put_off
+
+
+@contextmanager
+def _named_failures(folder: Path) -> Iterator[None]:
+    """Has failures of the machine say in which run they were."""
+    try:
+        yield
+    except BrokenProcessPool as error:
+        raise ChildProcessError(
+            "A process that trained was ended from outside, as when memory runs out, in or beside "
+            f"{folder}; the same command goes on."
+        ) from error
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(folder)) from error
 
 
 @contextmanager

@@ -73,7 +73,8 @@ class RunProgress:
         ]
         left += map(self.costs.seconds, waiting)
         self._bar.total = self._spent + sum(left) or 1.0
-        ends = tqdm.format_interval(sum(left) / max(1, len(running))) if self._spent else "?"
+        last = max(sum(left) / max(1, len(running)), max(left, default=0.0))  # or the longest run
+        ends = tqdm.format_interval(last) if self._spent else "?"
         runs = f"{self._finished}/{self._finished + len(left)} runs, {ends} left"
         self._bar.set_description_str(runs, refresh=False)
         self._bar.update((self._spent if left else self._bar.total) - self._bar.n)

@@ -110,6 +110,14 @@ def test_errors_that_are_not_finite_are_a_divergence(tiny, tmp_path, monkeypatch
         train(tiny(), tmp_path, report=ignore)
 
 
+def test_errors_that_are_not_finite_leave_the_validation_loss(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(experiment, "graph_errors", lambda *_: {"test": torch.tensor([math.nan])})
+    with pytest.raises(DivergenceError, match="errors of graphs of split 'test' are not finite"):
+        train(tiny(), tmp_path, report=ignore)
+    losses = [row["val/loss"] for row in RunFolder(tmp_path).metrics()]
+    assert RunFolder(tmp_path).lowest_validation_loss() == min(losses) < math.inf
+
+
 def spoil(monkeypatch, name, value):
     """Has the evaluation give a value."""
 

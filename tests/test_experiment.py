@@ -204,6 +204,19 @@ def test_other_data_folder_may_be_resumed(tiny, tmp_path):
     assert train(moved, tmp_path / "run", resume=True, report=ignore)
 
 
+def test_resume_with_other_data_is_refused(tiny, tmp_path):
+    with pytest.raises(CrashError, match="step 5"):
+        train(tiny(), tmp_path, report=crash_at(5))
+    folder = RunFolder(tmp_path)
+    folder.write_data({**folder.data(), "fingerprint": {"test": 0.5, "ood": 0.5}})
+    metrics = folder.metrics()
+    with pytest.raises(
+        ValueError, match=r"must be of the same data, but `fingerprint` is {'test': 0"
+    ):
+        train(tiny(), tmp_path, resume=True, report=ignore)
+    assert folder.metrics() == metrics
+
+
 def test_resume_with_another_option_names_it(tiny, tmp_path):
     with pytest.raises(CrashError, match="step 5"):
         train(tiny(), tmp_path, report=crash_at(5))

@@ -12,10 +12,24 @@ import pytest
 import torch
 
 from pyg_remul.presets import preset
-from pyg_remul.provenance import graph_origins, provenance_of
+from pyg_remul.provenance import check_same_data, graph_origins, provenance_of
 from pyg_remul.tasks import load_task
 
 PARENTS = {6: 0, 11: 0, 17: 13, 24: 13, 23: 20, 30: 27}
+
+
+KNOWN = {
+    "source": "simulated",
+    "published": True,
+    "graphs": {"train": 500, "test": 24},
+    "fingerprint": {"test": 0.5},
+}
+OTHER = {
+    "source": "published trajectory",
+    "published": False,
+    "graphs": {"train": 501, "test": 24},
+    "fingerprint": {"test": 0.501},
+}
 
 
 @pytest.fixture(scope="module")
@@ -147,3 +161,28 @@ def test_published_recording_has_three_test_trials(tmp_path):
     assert provenance_of(data).published
     trials = torch.tensor([3, 7, 8]).repeat_interleave(80)
     assert graph_origins(data)["test"]["trial"].equal(trials)
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_other_data_are_refused_by_name(name):
+    match = (
+        rf"^The runs must be of the same data, but `{name}` is .* in one and .* in other; remove"
+    )
+    with pytest.raises(ValueError, match=match):
+        check_same_data("The runs", {"one": KNOWN, "other": {**KNOWN, name: OTHER[name]}})
+
+
+def test_targets_that_differ_by_rounding_are_the_same():
+    close = {**KNOWN, "fingerprint": {"test": 0.5 * (1 + 1e-7)}}
+    check_same_data("The runs", {"one": KNOWN, "other": close})
+
+
+@pytest.mark.parametrize("older", [{}, {"source": "simulated"}, {**KNOWN, "fingerprint": None}])
+def test_what_is_not_known_is_not_compared(older):
+    check_same_data("The runs", {"older": older, "one": KNOWN})
+    match = r"`fingerprint` is .* in one and .* in other"
+    with pytest.raises(ValueError, match=match):
+        check_same_data(
+            "The runs",
+            {"one": KNOWN, "older": older, "other": {**KNOWN, "fingerprint": {"test": 0.6}}},
+        )

@@ -162,6 +162,13 @@ def test_checkpoints_lie_in_one_folder(folder):
     assert names == ["checkpoints/best.ckpt", "checkpoints/last.ckpt"]
 
 
+def test_cell_that_is_cut_short_is_refused(folder):
+    folder.write_metrics([{"step": 4}])
+    (folder.path / "metrics.csv").write_text("step,val/loss\n4,n")
+    with pytest.raises(ValueError, match=r"metrics\.csv is refused: could not convert .* 'n'"):
+        folder.metrics()
+
+
 def test_divergence_tells_when_and_how(folder):
     assert folder.divergence() is None
     folder.write_divergence(40, "the weights are not finite.")

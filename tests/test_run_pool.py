@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -151,6 +152,91 @@ def test_end_of_a_run_comes_with_the_step_of_its_last_validation(in_process, mon
 def test_bar_counts_the_runs(in_process, capsys):
     train_all(RUNS, 1)
     assert "2/2 runs" in capsys.readouterr().err
+
+
+class Held:
+    """A pool of processes whose runs end one by one, whenever it is asked whether one has."""
+
+    def __init__(self, _workers, _context, set_up, arguments):
+        self.set_up, self.reports, self.threads = set_up, *arguments
+        self.under_way, self.most = [], 0
+
+    def submit(self, _function, _options, folder, _late):
+        self.reports.put((folder, 5))
+        self.under_way.append(folder)
+        self.most = max(self.most, len(self.under_way))
+        return self
+
+    def done(self):
+        return True
+
+    def result(self):
+        self.under_way.pop()
+        return {"test": {"mse": 0.0}}
+
+    def shutdown(self, **options):
+        pass
+
+
+@pytest.fixture
+def held(monkeypatch, tmp_path):
+    """The pools that were made, whose runs are under way together."""
+    pools = []
+    monkeypatch.chdir(tmp_path)
+    make = lambda *arguments: pools.append(Held(*arguments)) or pools[-1]  # noqa: E731
+    monkeypatch.setattr(run_pool, "ProcessPoolExecutor", make)
+    return pools
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_as_many_runs_as_workers_are_under_way(held, workers):
+    runs = {Path(f"{n}"): preset("nbody", seed=n) for n in range(4)}
+    follow(runs, workers=workers)
+    assert [pool.most for pool in held] == [workers]
+
+
+@pytest.mark.parametrize(("workers", "threads"), [(1, 6), (2, 3), (4, 1), (9, 1)])
+def test_workers_share_the_cores(held, monkeypatch, workers, threads):
+    monkeypatch.setattr(run_pool, "available_cores", lambda: 6)
+    follow(RUNS, workers=workers)
+    assert [(pool.set_up, pool.threads) for pool in held] == [(run_worker.set_up, threads)]
+
+
+def test_bar_shows_what_is_under_way_and_all_that_is_left(held, monkeypatch):
+    shown, noted = [], []
+    monkeypatch.setattr(
+        RunProgress, "show", lambda _, running, left: shown.append((list(running), list(left)))
+    )
+    monkeypatch.setattr(RunProgress, "note", lambda _, *report: noted.append(report))
+    plain, remul = RUNS.values()
+    other = preset("nbody", seed=1)
+    plans = iter([Plan(RUNS, {Path("remul"): remul, Path("other"): other}), Plan({})])
+    monkeypatch.setattr(RunProgress, "finish", lambda *_: None)
+    last = Plan({})
+    train_by_plan(lambda: next(plans, last), 1)
+    assert shown[0] == ([Path("plain")], [remul, other])
+    assert noted[0] == (Path("plain"), plain, 5)
+
+
+@pytest.mark.usefixtures("in_process")
+def test_pool_that_breaks_between_runs_is_told(monkeypatch):
+    class Broken(InProcess):
+        def submit(self, *_arguments):
+            raise BrokenProcessPool("A child process terminated abruptly.")
+
+    monkeypatch.setattr(run_pool, "ProcessPoolExecutor", Broken)
+    with pytest.raises(ChildProcessError, match=r"ended from outside, .* in or beside plain; the"):
+        train_all(RUNS, 1)
+
+
+@pytest.mark.usefixtures("in_process")
+def test_full_disk_is_told_with_the_run(monkeypatch):
+    def fail(options, folder, **arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(run_worker, "train", fail)
+    with pytest.raises(OSError, match=r"No space left on device: 'plain'"):
+        train_all(RUNS, 1)
 
 
 def test_cores_are_those_that_the_process_may_use(monkeypatch):

@@ -58,6 +58,12 @@ def test_time_left_is_shared_by_the_runs_under_way(bar):
     assert shown.startswith("0/3 runs, 02:04 left:  17%")
 
 
+def test_time_left_is_at_least_that_of_the_longest_run(bar):
+    long = preset("nbody", "gnn", steps=1000, val_every=100)
+    shown = bar([(1, 0.0), (51, 50.0)], {FOLDER: RUN, Path("b"): long}, [RUN])
+    assert shown.startswith("0/3 runs, 16:40 left")
+
+
 def test_steps_before_a_resumption_do_not_count(bar):
     shown = bar([(80, 500.0), (90, 10.0)], {FOLDER: RUN})
     assert shown.startswith("0/1 runs, 00:10 left:  50%")

@@ -67,10 +67,10 @@ def describe_case(case: str, lines: Sequence[Line]) -> str:
     found, config = finished[0].provenance(), finished[0].config()
     sizes = list(dict.fromkeys(size for outcome in finished for size in _sizes(outcome)))
     remarks = _remarks(found, config) if any(line.published for line in lines) else []
-    how = "all the paper's"
+    how = "all the paper's where no row says otherwise"
     if any(size.differs for size in sizes):
         remarks.append("Sizes are not the paper's.")
-        how = "the paper's in brackets where they differ"
+        how = "the paper's in brackets where they differ and no row says otherwise"
     graphs = ", ".join(f"{number:,} {split}" for split, number in found.graphs.items())
     said = " ".join([f"{case}. Data: {found.source}.", *remarks])
     manner = list(dict.fromkeys(option for outcome in finished for option in _manner(outcome)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zipfile
 
 from pyg_remul.config import TrainConfig
 from pyg_remul.run_folder import RunFolder
@@ -32,7 +33,7 @@ def _missing(folder: RunFolder) -> str | None:
     for path in (folder.path / "metrics.csv", folder.path / "errors.csv", folder.best):
         if not path.is_file():
             return f"{path.name} is missing"
-    return None
+    return None if zipfile.is_zipfile(folder.best) else f"{folder.best.name} is cut short"
 
 
 def _unfinished(folder: RunFolder, config: TrainConfig) -> str | None:

@@ -13,6 +13,7 @@ from pyg_remul.config import TrainConfig
 from pyg_remul.reproduction.outcomes import Outcome
 from pyg_remul.reproduction.shared_runs import SharedRuns
 from pyg_remul.reproduction.study import Case, Method, Study
+from pyg_remul.run_folder import RunFolder
 
 __all__ = ["Contest"]
 
@@ -68,14 +69,18 @@ class Contest:
                 case=self.case,
                 method=self.method,
                 setting=setting,
-                runs=tuple(map(self.runs.folder, self._full[place])) if trained else (),
+                runs=self._finished(place) if asked else (),
                 validation=validations[place],
                 chosen=place == chosen,
             )
             for place, setting in enumerate(self.method.settings)
             for asked in [place == chosen or self.method.sweep]
-            for trained in [asked and validations[place] != math.inf]
         ]
+
+    def configs(self) -> list[TrainConfig]:
+        """All runs that the method may ask for."""
+        full = [config for configs in self._full for config in configs]
+        return [*self._trials, *full] if self.by_trials else full
 
     @cached_property
     def _trials(self) -> list[TrainConfig]:
@@ -93,6 +98,11 @@ class Contest:
             ]
             for setting in self.method.settings
         ]
+
+    def _finished(self, place: int) -> tuple[RunFolder, ...]:
+        """The full runs of a setting, none if one of them diverged."""
+        folders = tuple(map(self.runs.folder, self._full[place]))
+        return folders if all(folder.results() is not None for folder in folders) else ()
 
     def _left(self, configs: Iterable[TrainConfig]) -> list[TrainConfig]:
         return [config for config in configs if self.runs.loss(config) is None]

@@ -55,12 +55,17 @@ def report_loss_surfaces(
 
     Raises:
         FileNotFoundError: If a checkpoint is missing.
-        ValueError: If a model has no checkpoint, or a checkpoint or an earlier measurement is
-            damaged.
+        ValueError: If a model has no checkpoint, a checkpoint or an earlier measurement is damaged,
+            or no surface is to be measured.
     """
     if empty := [name for name, paths in checkpoints.items() if not paths]:
         raise ValueError(f"`checkpoints` must give one or more of each model, got none of {empty}.")
     options = options or LandscapeOptions()
+    if options.num_pairs < 1 or (surface_seeds is not None and surface_seeds < 1):
+        raise ValueError(
+            "`options.num_pairs` and `surface_seeds` must be positive, got "
+            f"{options.num_pairs} and {surface_seeds}."
+        )
     plain = dataclasses.replace(options, num_pairs=0)
     num_rows = options.num_pairs * options.num_points
     total = num_rows * sum(len(paths[:surface_seeds]) for paths in checkpoints.values())
@@ -83,13 +88,18 @@ def report_loss_surfaces(
                     report=show,
                 )
                 found[name].append(landscape)
-    return _write_reports(found, out, options, caption)
+    seeds = "all seeds" if surface_seeds is None else f"{surface_seeds} seed(s)"
+    description = _describe(options, seeds)
+    return _write_reports(found, out, options, [caption, description])
 
 
 def _write_reports(
-    found: Mapping[str, Sequence[Landscape]], out: Path, options: LandscapeOptions, caption: str
+    found: Mapping[str, Sequence[Landscape]],
+    out: Path,
+    options: LandscapeOptions,
+    captions: Sequence[str],
 ) -> str:
-    parts = (caption, _describe(options), _format_table(found, options))
+    parts = (*captions, _format_table(found, options))
     text = "\n\n".join(part for part in parts if part)
     write_text(out / "table.md", text + "\n")
     write_text(out / "table.csv", _format_csv(found))
@@ -99,13 +109,13 @@ def _write_reports(
     return text
 
 
-def _describe(options: LandscapeOptions) -> str:
+def _describe(options: LandscapeOptions, seeds: str) -> str:
     return (
         "Mean squared error of all training graphs, in float64: its gradient and the extreme "
         "eigenvalues and the trace of its Hessian at the weights (mean ± standard deviation over "
         f"seeds), and on {options.num_points} x {options.num_points} points of "
         f"{options.num_pairs} planes of random filter-normalised directions, up to "
-        f"{options.extent:g} along each (over seeds and planes), the percentage of the plane "
+        f"{options.extent:g} along each (over the planes of {seeds}), the percentage of a plane "
         "within a distance from the weights where it is not convex, and its local minima."
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pyg_remul.files import write_text
 from pyg_remul.reproduction.caption import describe_case
-from pyg_remul.reproduction.outcomes import Outcome, Quantity, check_same_data
+from pyg_remul.reproduction.outcomes import Outcome, Quantity
 from pyg_remul.reproduction.statistics import Comparison, clusters_of
 from pyg_remul.reproduction.study import Setting
 from pyg_remul.reproduction.summary import Line, find_remul, group_cases, summarise
@@ -40,11 +40,7 @@ def write_tables(outcomes: Sequence[Outcome], folder: Path) -> str:
 
     Returns:
         The Markdown.
-
-    Raises:
-        ValueError: If a case has runs of different data.
     """
-    check_same_data(outcomes)
     summary = summarise(outcomes)
     cases = group_cases(outcomes)
     text = "\n\n".join(_section(case, cases[case], lines) for case, lines in summary.items())
@@ -97,7 +93,8 @@ def _case_table(lines: Sequence[Line]) -> str:
     outcomes = [line.outcome for line in lines]
     further = [name for name in _FURTHER if any(_has(outcome, name) for outcome in outcomes)]
     splits = list(dict.fromkeys(split for line in lines for split in line.by_cluster))
-    header = ["", "setting", "tried", "passes", "seeds", "MSE (1e-2)", "paper"]
+    printed = any(line.published for line in lines)
+    header = ["", "setting", "tried", "passes", "seeds", "MSE (1e-2)", *["paper"] * printed]
     header += [_FURTHER[name] for name in further]
     header += ["REMUL / this" + ("" if split == "test" else f", {split}") for split in splits]
     rows = [
@@ -108,7 +105,7 @@ def _case_table(lines: Sequence[Line]) -> str:
             str(line.outcome.passes),
             str(len(line.outcome.runs)),
             _result(line),
-            _published(line),
+            *[line.published.printed if line.published else ""] * printed,
             *(_quantity(line.outcome, quantity) for quantity in further),
             *(_ratio(line.by_cluster.get(split)) for split in splits),
         ]
@@ -141,11 +138,6 @@ def _result(line: Line) -> str:
     return f"{mark}{_quantity(line.outcome, 'mse')}{mark}"
 
 
-def _published(line: Line) -> str:
-    paper = line.published
-    return "" if paper is None else format_measured(paper.mean, paper.spread, _HUNDREDTHS)
-
-
 def _quantity(outcome: Outcome, quantity: Quantity) -> str:
     if not _has(outcome, quantity):
         return ""
@@ -172,7 +164,7 @@ def _csv_row(outcome: Outcome, line: Line | None) -> dict[str, Any]:
         "kind": outcome.method.kind,
         "setting": json.dumps(dict(outcome.setting)),
         "chosen": outcome.chosen,
-        "diverged": math.isinf(outcome.validation),
+        "diverged": math.isinf(outcome.validation) or (outcome.chosen and not outcome.runs),
         "passes": outcome.passes,
         "seeds": len(outcome.runs),
         "validation_loss": outcome.validation,

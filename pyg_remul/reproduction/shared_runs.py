@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import math
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from pyg_remul.run_folder import RunFolder
 __all__ = ["SharedRuns", "digest"]
 
 _LOGGER = logging.getLogger(__name__)
+_FINISHED = 2
 
 
 @cache
@@ -40,9 +40,9 @@ class SharedRuns:
     """The runs in a folder and all folders below it, found by what their results depend on.
 
     Their names do not matter, so that runs of another study, machine or day are taken over by
-    copying their folders. Of several that are the same, one that has finished stands for all, else
-    one that diverged. Folders of other programs, or of other versions, are passed over with a
-    warning.
+    copying their folders. Of several that are the same, one that has finished and is whole stands
+    for all, else one that diverged. Folders of other programs, or of other versions, are passed
+    over with a warning.
 
     Args:
         path: The folder, which need not exist.
@@ -57,6 +57,7 @@ class SharedRuns:
         self.path = path
         self._folders: dict[str, RunFolder] = {}
         self._losses: dict[str, float] = {}
+        self._refused: dict[Path, Exception] = {}
         for file in sorted(path.glob("**/config.json")):
             self._add(RunFolder(file.parent))
 
@@ -65,10 +66,18 @@ class SharedRuns:
 
         Args:
             config: The run.
+
+        Raises:
+            ValueError: If the folder for it is there and was passed over.
         """
         key = digest(config)
-        name = f"{config.task}-{config.model}-{config.method}-{key}"
-        return self._folders.setdefault(key, RunFolder(self.path / name))
+        path = self.path / f"{config.task}-{config.model}-{config.method}-{key}"
+        if key not in self._folders and path in self._refused:
+            raise ValueError(
+                f"The folder {path} is refused: {self._refused[path]} Remove the folder to repeat "
+                "the run."
+            )
+        return self._folders.setdefault(key, RunFolder(path))
 
     def loss(self, config: TrainConfig) -> float | None:
         """The lowest validation loss of a run that has ended.
@@ -92,7 +101,8 @@ class SharedRuns:
 
     def diverged(self) -> list[RunFolder]:
         """The runs that diverged, of those whose loss was asked for."""
-        return [self._folders[key] for key, loss in self._losses.items() if loss == math.inf]
+        folders = (self._folders[key] for key in self._losses)
+        return [folder for folder in folders if folder.divergence() is not None]
 
     def _add(self, folder: RunFolder) -> None:
         try:
@@ -100,19 +110,30 @@ class SharedRuns:
             standing = _standing(folder)
         except (ValueError, TypeError) as error:
             _LOGGER.warning("The folder %s is passed over: %s", folder.path, error)
+            self._refused[folder.path] = error
             return
         if config is None:
             return
         present = self._folders.setdefault(digest(config), folder)
-        if standing > _standing(present):
+        known = _standing(present)
+        if standing > known or (standing == known == _FINISHED and not _whole(present, config)):
             self._folders[digest(config)] = folder
 
 
 def _standing(folder: RunFolder) -> int:
     """2 if the run has finished, 1 if it diverged, 0 if it has not ended."""
     if folder.results() is not None:
-        return 2
+        return _FINISHED
     return 0 if folder.divergence() is None else 1
+
+
+def _whole(folder: RunFolder, config: TrainConfig) -> bool:
+    """Whether nothing is missing of a run that has finished."""
+    try:
+        check_complete(folder, config)
+    except ValueError:
+        return False
+    return True
 
 
 def _loss(folder: RunFolder, config: TrainConfig) -> float:

@@ -150,7 +150,7 @@ def _lines(outcomes: Sequence[Outcome]) -> list[Line]:
 def _standing(outcome: Outcome, ranking: Ranking | None) -> Standing:
     if ranking is None:
         return ""
-    if outcome is ranking.best:
+    if outcome.runs and outcome.mean("mse") == ranking.best.mean("mse"):  # two rows may share runs
         return "best"
     return "near" if any(outcome is other for other in ranking.near) else ""
 

@@ -46,21 +46,27 @@ def write_run(folder, case, errors, *, origins=None, error=1.0, validation=1.0, 
 
 
 def make_outcome(folder, case=ETHANOL, method=None, level=1.0, **options):
-    """An outcome whose runs have errors about a level, alike from outcome to outcome."""
+    """An outcome whose runs have errors about a level, alike from outcome to outcome.
+
+    Its errors out of distribution are `ood` times those in distribution, spread over seeds by
+    `noise`, and relative to other outcomes grow by `tilt` from the first graph to the last.
+    """
     method = make_method() if method is None else method
     setting = options.pop("setting", {})
     seeds, graphs = options.pop("seeds", 3), options.pop("graphs", 24)
     splits, validation = options.pop("splits", ("test",)), options.pop("validation", level)
+    noise, ood = options.pop("noise", 0.2), options.pop("ood", 4.0)
     chosen = options.pop("chosen", True)
     name = "-".join([case.name, method.name, json.dumps(setting)]).replace("/", "")
     hardness = torch.rand(graphs, generator=torch.Generator().manual_seed(0)) + 0.5
+    hardness = hardness * torch.linspace(1, 1 + options.pop("tilt", 0.0), graphs)
     runs = []
     for seed in range(seeds):
         generator = torch.Generator().manual_seed(seed + 1)
-        noise = 0.9 + 0.2 * torch.rand(2, generator=generator)[0]
+        luck = 1 + noise * (torch.rand(2, generator=generator)[0] - 0.5)
         errors = {
-            split: level * factor * hardness * noise
-            for split, factor in zip(splits, (1.0, 4.0), strict=False)
+            split: level * factor * hardness * luck
+            for split, factor in zip(splits, (1.0, ood), strict=False)
         }
         runs.append(
             write_run(folder / name / str(seed), case, errors, validation=validation, **options)

@@ -40,6 +40,12 @@ def test_run_without_a_file_is_refused(run, name):
         check_complete(run, CONFIG)
 
 
+def test_run_with_a_checkpoint_that_is_cut_short_is_refused(run):
+    run.best.write_bytes(run.best.read_bytes()[:-20])
+    with refused(r"best\.ckpt is cut short"):
+        check_complete(run, CONFIG)
+
+
 def test_run_without_its_last_validations_is_refused(run):
     validate(run, 3.0)
     with refused("metrics.csv ends at step 10 of 100"):

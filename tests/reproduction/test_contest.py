@@ -6,7 +6,16 @@ import math
 from pathlib import Path
 
 import pytest
-from tiny_studies import NBODY, RATES, SWEPT, TUNED, tiny_study, write_diverged, write_finished
+from tiny_studies import (
+    NBODY,
+    RATES,
+    SWEPT,
+    TUNED,
+    tiny_study,
+    write_diverged,
+    write_fallen,
+    write_finished,
+)
 
 from pyg_remul.reproduction.contest import Contest
 from pyg_remul.reproduction.shared_runs import SharedRuns
@@ -161,3 +170,15 @@ def test_nothing_is_trained_where_all_settings_diverged(enter, method):
     assert contest.missing() == contest.trials() == []
     first, second = method.settings
     assert summary(contest) == [(first, True, math.inf, 0), (second, False, math.inf, 0)]
+
+
+def test_test_errors_that_are_not_finite_take_no_part_in_the_choice(enter):
+    contest = enter(TUNED)
+    write_fallen(contest.runs.folder(trial(contest, RATES[0])), trial(contest, RATES[0]), 1.0)
+    finish(contest, trial(contest, RATES[1]), 2.0)
+    first, second = full(contest, RATES[0])
+    assert contest.missing() == [first, second]
+    finish(contest, first, 1.0)
+    write_fallen(contest.runs.folder(second), second)
+    assert contest.missing() == []
+    assert summary(contest) == [(RATES[0], True, 1.0, 0), (RATES[1], False, 2.0, 0)]

@@ -5,15 +5,18 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
+import re
 import shutil
 
 import pytest
 from in_process import InProcess
+from synthetic import XTB
 from tiny_studies import NBODY, SWEPT, TUNED, tiny_study, write_finished
 
 from pyg_remul import run_pool, run_worker
 from pyg_remul.reproduction import engine
 from pyg_remul.reproduction.engine import carry_out
+from pyg_remul.reproduction.shared_runs import SharedRuns
 from pyg_remul.reproduction.study import Case, Method
 from pyg_remul.run_folder import RunFolder
 
@@ -52,6 +55,7 @@ def planned(monkeypatch):
     monkeypatch.setattr(run_pool, "ProcessPoolExecutor", InProcess)
     monkeypatch.setattr(run_worker, "train", finish)
     monkeypatch.setattr(engine, "load_task", lambda _: None)
+    monkeypatch.setattr(engine, "provenance_of", lambda _: XTB)
     return calls
 
 
@@ -131,6 +135,49 @@ def test_trials_come_first_and_the_longest_runs_next(planned, data, tmp_path):
         ("gnn", "remul", 8),
         ("gnn", "plain", 8),
     ]
+
+
+def change_data(folder, source):
+    folder.write_data({**(folder.data() or {}), "source": source})
+
+
+def test_trial_of_other_data_is_refused(planned, data, tmp_path):
+    outcomes = carry_out(tiny_study(TUNED), tmp_path, data, workers=1)
+    trial = tiny_study(TUNED).trial(NBODY, TUNED, {"lr": 1e-2}, data=data)
+    change_data(outcomes[0].runs[0], "simulated")
+    change_data(SharedRuns(tmp_path).folder(trial), "recorded")
+    with pytest.raises(ValueError, match=r"of N-body must be of the same data, but `source` is 'r"):
+        carry_out(tiny_study(TUNED), tmp_path, data, workers=1)
+
+
+def test_runs_of_other_data_than_those_at_hand_are_refused_before_training(planned, data, tmp_path):
+    (outcome,) = carry_out(tiny_study(SINGLE), tmp_path, data, workers=1)
+    change_data(outcome.runs[0], "recorded")
+    planned.clear()
+    with pytest.raises(
+        ValueError, match=r"`source` is 'recorded' in .*-plain-.* and \"GFN2-xTB .* in the data"
+    ):
+        carry_out(tiny_study(SINGLE, seeds=3), tmp_path, data, workers=1)
+    assert not planned
+
+
+def test_cases_may_be_of_different_data(planned, data, tmp_path):
+    other = Case(name="larger", options={"task": "nbody", "num_train": 9})
+    study = dataclasses.replace(tiny_study(SINGLE), cases=(NBODY, other), options={})
+    outcomes = carry_out(study, tmp_path, data, workers=1)
+    for outcome in outcomes:
+        for run in outcome.runs:
+            change_data(run, outcome.case.name)
+    carry_out(study, tmp_path, data, workers=1)
+
+
+def test_runs_that_cases_share_are_counted_once(planned, data, tmp_path, capsys):
+    study = tiny_study(TUNED, SWEPT, tuning=1.0)
+    copy = dataclasses.replace(NBODY, name="the same again")
+    carry_out(dataclasses.replace(study, cases=(NBODY, copy)), tmp_path, data, workers=1)
+    shown = capsys.readouterr().err
+    assert len(planned) == len({id(options) for options in planned}) == 2 + 1 + 2 + 2
+    assert set(re.findall(r"/(\d+) runs", shown)) == {"7"}
 
 
 def test_data_are_prepared_once(planned, data, tmp_path, monkeypatch):

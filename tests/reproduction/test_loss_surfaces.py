@@ -91,6 +91,7 @@ def test_table_is_returned_as_it_is_written(report, tmp_path):
 def test_caption_says_how_it_was_measured(report):
     caption = report().partition("\n")[0]
     assert "11 x 11 points of 2 planes" in caption
+    assert "(over the planes of all seeds)" in caption
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -101,6 +102,7 @@ def test_table_has_mean_and_deviation_over_seeds(report):
     assert row["largest"] == "15 ± 7.1"
     assert row["smallest eigenvalue"] == "-0.5 ± 0"
     assert row["smallest / largest (1e-3)"] == "-37.5 ± 18"
+    assert (row["gradient (1e-3)"], row["trace"]) == ("1 ± 0", "12 ± 0")
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -133,7 +135,9 @@ def test_csv_has_a_row_for_each_surface(report, tmp_path):
 
 @pytest.mark.usefixtures("undrawn")
 def test_surfaces_may_be_those_of_some_seeds_alone(report, tmp_path):
-    row = cells(report(surface_seeds=1))["Bowl"]
+    text = report(surface_seeds=1)
+    assert "(over the planes of 1 seed(s))" in text
+    row = cells(text)["Bowl"]
     assert (row["seeds"], row["largest"]) == ("2", "15 ± 7.1")
     with (tmp_path / "table.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["model"] == "Bowl"]
@@ -160,3 +164,13 @@ def test_bar_shows_the_rows_of_all(report, capsys):
 def test_model_without_checkpoints_is_refused(report):
     with pytest.raises(ValueError, match=r"`checkpoints` must give one or more .* of \['Saddle'\]"):
         report({"Bowl": [Path("bowl-0")], "Saddle": []})
+
+
+@pytest.mark.parametrize(("num_pairs", "surface_seeds"), [(0, None), (1, 0)])
+def test_report_without_a_surface_is_refused(tmp_path, num_pairs, surface_seeds):
+    options = LandscapeOptions(num_pairs=num_pairs)
+    match = rf"`surface_seeds` must be positive, got {num_pairs} and {surface_seeds}"
+    with pytest.raises(ValueError, match=match):
+        report_loss_surfaces(
+            {"Bowl": [Path("bowl")]}, tmp_path, options=options, surface_seeds=surface_seeds
+        )

@@ -12,7 +12,7 @@ from synthetic import ETHANOL, NBODY, XTB, make_diverged, make_method, make_outc
 
 from pyg_remul.experiment import train
 from pyg_remul.presets import preset
-from pyg_remul.reproduction.outcomes import Outcome, check_same_data
+from pyg_remul.reproduction.outcomes import Outcome
 from pyg_remul.run_folder import RunFolder
 
 
@@ -72,67 +72,6 @@ def test_origins_are_those_of_the_run(tmp_path):
 
 def test_provenance_is_that_of_the_run(tmp_path):
     assert make_outcome(tmp_path).provenance() == XTB
-
-
-def known(**changes):
-    """Where data come from, with a fingerprint."""
-    return dataclasses.replace(XTB, fingerprint={"test": 0.5}, **changes)
-
-
-OTHER_DATA = {
-    "source": known(source="published trajectory"),
-    "published": known(published=True),
-    "graphs": known(graphs={**XTB.graphs, "train": 501}),
-    "fingerprint": dataclasses.replace(XTB, fingerprint={"test": 0.501}),
-}
-
-
-@pytest.mark.parametrize("name", OTHER_DATA)
-def test_runs_of_other_data_are_refused_by_name(tmp_path, name):
-    first = make_outcome(tmp_path / "a", provenance=known())
-    second = make_outcome(tmp_path / "b", provenance=OTHER_DATA[name])
-    message = f"of ethanol must be of the same data, but `{name}` is .* in .*a/.* and .* in .*b/"
-    with pytest.raises(ValueError, match=message):
-        check_same_data([first, second])
-
-
-def test_seeds_of_other_data_are_refused(tmp_path):
-    outcome = make_outcome(tmp_path, provenance=known())
-    outcome.runs[2].write_data(dataclasses.asdict(OTHER_DATA["fingerprint"]))
-    with pytest.raises(
-        ValueError, match=r"`fingerprint` is {'test': 0\.5} in .* and {'test': 0\.501}"
-    ):
-        check_same_data([outcome])
-
-
-def test_targets_that_differ_by_rounding_are_the_same(tmp_path):
-    close = dataclasses.replace(XTB, fingerprint={"test": 0.5 * (1 + 1e-7)})
-    outcomes = [
-        make_outcome(tmp_path / str(n), provenance=p) for n, p in enumerate((known(), close))
-    ]
-    check_same_data(outcomes)
-
-
-def test_runs_of_older_versions_are_taken_as_they_are(tmp_path):
-    older, oldest = make_outcome(tmp_path / "a"), make_outcome(tmp_path / "b", provenance=None)
-    for run in older.runs:
-        stored = run.data()
-        del stored["fingerprint"]
-        run.write_data(stored)
-    assert older.provenance() == XTB
-    check_same_data([oldest, older, make_outcome(tmp_path / "c", provenance=known())])
-
-
-def test_known_data_are_compared_past_older_runs(tmp_path):
-    provenances = (known(), None, XTB, OTHER_DATA["fingerprint"])
-    outcomes = [make_outcome(tmp_path / str(n), provenance=p) for n, p in enumerate(provenances)]
-    with pytest.raises(ValueError, match=r"`fingerprint` is .* in .*0/.* and .* in .*3/"):
-        check_same_data(outcomes)
-
-
-def test_cases_may_be_of_different_data(tmp_path):
-    provenances = ((ETHANOL, known()), (NBODY, OTHER_DATA["source"]))
-    check_same_data([make_outcome(tmp_path, c, provenance=p) for c, p in provenances])
 
 
 def test_older_run_is_described_by_its_datasets(older):

@@ -133,6 +133,33 @@ def test_foreign_folder_is_passed_over_with_a_warning(pool, caplog, content, rea
     assert reason in caplog.text
 
 
+def test_passed_over_folder_is_not_given_out(pool):
+    run = write_finished(folder_of(pool), CONFIG)
+    (run.path / "results.json").write_text("{")
+    runs = SharedRuns(pool)
+    match = (
+        r"gnn-plain-\w+ is refused: .*results\.json is not readable as JSON.* Remove the folder to"
+    )
+    with pytest.raises(ValueError, match=match):
+        runs.loss(CONFIG)
+
+
+def test_whole_copy_stands_for_a_passed_over_one(pool):
+    run = write_finished(folder_of(pool), CONFIG, 0.5)
+    shutil.copytree(run.path, pool / "copy")
+    (run.path / "results.json").write_text("{")
+    assert SharedRuns(pool).loss(CONFIG) == 0.5
+
+
+@pytest.mark.parametrize("names", ["ab", "ba"], ids=["whole first", "whole last"])
+def test_of_equal_finished_runs_one_that_is_whole_wins(pool, names):
+    for name in names:
+        write_finished(RunFolder(pool / name), CONFIG)
+    whole, cut = names
+    (pool / cut / "errors.csv").unlink()
+    assert folder_of(pool).path == pool / whole
+
+
 def test_moved_pool_is_the_same(pool, tmp_path):
     write_finished(folder_of(pool), CONFIG, 0.5)
     shutil.move(pool, tmp_path / "moved")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 from synthetic import ETHANOL, NBODY, make_diverged, make_method, make_outcome
@@ -63,6 +65,18 @@ def test_mean_within_one_standard_deviation_of_the_best_is_near(make):
     assert standings([near, best, far]) == ["near", "best", ""]
 
 
+def test_deviation_of_the_best_decides_and_not_that_of_the_other(make):
+    best, other = make(REMUL, noise=0.001), make(GNN, level=1.2, noise=1.0)
+    assert other.mean("mse") - other.spread("mse") < best.mean("mse") < other.mean("mse")
+    assert standings([best, other]) == ["best", ""]
+
+
+def test_rows_that_share_their_runs_stand_alike(make):
+    best = make(GNN, level=0.5)
+    control = dataclasses.replace(best, method=dataclasses.replace(GNN, name="again", control=True))
+    assert standings([make(REMUL), best, control]) == ["", "best", "best"]
+
+
 def test_setting_that_was_not_chosen_cannot_be_best(make):
     lucky = make(REMUL, setting={"beta": 1}, level=0.1, chosen=False)
     chosen = make(REMUL, setting={"beta": 2}, level=2.0)
@@ -118,10 +132,11 @@ def test_study_without_remul_compares_nothing(make):
 def test_remul_is_compared_with_all_others_on_all_test_splits(make):
     origins = {"trial": torch.arange(24) // 4}
     options = {"case": NBODY, "splits": ("test", "ood"), "origins": origins}
-    outcomes = [make(GNN, level=1.0, **options), make(REMUL, level=0.5, **options)]
+    outcomes = [make(GNN, level=1.0, **options), make(REMUL, level=0.5, ood=6.0, **options)]
     line, own = summarise(outcomes)["N-body"]
     assert list(line.by_cluster) == ["test", "ood"]
-    assert line.by_cluster["ood"].ratio.value == pytest.approx(0.5, rel=1e-6)
+    assert line.by_cluster["test"].ratio.value == pytest.approx(0.5, rel=1e-6)
+    assert line.by_cluster["ood"].ratio.value == pytest.approx(0.75, rel=1e-6)
     assert line.by_cluster["test"].num_clusters == 6
     assert line.by_graph["test"].num_clusters == 24
     assert own.by_cluster == {}

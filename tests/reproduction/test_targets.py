@@ -114,7 +114,8 @@ def test_loss_surfaces_are_those_of_all_seeds(settings, tmp_path, monkeypatch):
     TARGETS["fig-loss-surface"](settings, tmp_path)
     ((checkpoints, folder, options),) = calls
     assert list(checkpoints) == ["Transformer", "+ augmentation", "+ REMUL", "GATr"]
-    assert all(path.is_file() for (path,) in checkpoints.values())
+    assert all(path.is_file() and path.name == "best.ckpt" for (path,) in checkpoints.values())
+    assert options["surface_seeds"] == 1
     assert folder == tmp_path
     assert options["data"] == settings.data
     assert options["options"] == LandscapeOptions(num_points=5, num_pairs=1)

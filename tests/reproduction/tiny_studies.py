@@ -43,7 +43,7 @@ def write_finished(folder, config, loss=1.0):
     folder.claim(config)
     folder.write_metrics([{"step": config.steps, "val/loss": loss}])
     folder.checkpoints.mkdir(exist_ok=True)
-    folder.best.touch()
+    torch.save({}, folder.best)
     folder.write_errors({"test": torch.full((4,), loss)}, {"test": {}})
     folder.write_results({"test": {"mse": loss, "E": loss, "E_prime": loss}})
     return folder
@@ -53,4 +53,12 @@ def write_diverged(folder, config):
     """Makes a folder that of a run that diverged."""
     folder.claim(config)
     folder.write_divergence(4, "the weights are not finite.")
+    return folder
+
+
+def write_fallen(folder, config, loss=1.0):
+    """Makes a folder that of a run whose errors on the test data were not finite."""
+    folder.claim(config)
+    folder.write_metrics([{"step": config.steps, "val/loss": loss}])
+    folder.write_divergence(config.steps, "errors are not finite.", trained=True)
     return folder

@@ -139,8 +139,8 @@ def format_table(rows: Sequence[Row]) -> str:
 
 def _cells(phases: Mapping[str, Row], reference: Mapping[str, Row]) -> list[str]:
     """The figures of a model at a batch size, by phase, beside those of the reference."""
-    if "run" in phases:  # nothing was timed
-        return [phases["run"].failure, ""] * len(PASSES) + [""]
+    if "run" in phases:  # a training step failed, after which nothing was timed
+        return [phases["run"].failure, ""] * 2 + ["not measured", "", ""]
     cells = []
     for phase in PASSES:
         median = phases[phase].median

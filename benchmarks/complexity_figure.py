@@ -72,9 +72,9 @@ def _draw_curve(panel: Any, rows: Sequence[Row], model: str, phase: str) -> None
 
 
 def _mark_failure(axes: Any, row: Row) -> None:
-    """Draws where a model failed, with its marker on top."""
+    """Draws where training a model failed, with its marker on top; inference was not tried."""
     style, size = {**_STYLES[row.case], "linestyle": ":"}, row.sizes["graphs"]
-    for panel in axes:
+    for panel in axes[:2]:
         options = {"transform": panel.get_xaxis_transform(), "markevery": [1], "linewidth": 1}
         label = f"{row.case} {row.failure}"
         panel.plot([size, size], [0, 0.96], label=label, **options, **style)

@@ -72,7 +72,7 @@ class Setting:
         triton = "" if self.triton is None else f", Triton {self.triton}"
         return (
             f"Python {self.python}, PyTorch {self.torch}, PyG {self.pyg}{triton}; {self.device}, "
-            f"{self.threads} thread(s); {self.rounds} rounds in turns after {self.warm_up} to "
+            f"{self.threads} thread(s); up to {self.rounds} rounds after up to {self.warm_up} to "
             "warm up"
         )
 

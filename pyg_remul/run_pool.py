@@ -32,7 +32,7 @@ class Plan:
     ready: Mapping[Path, TrainConfig]
     """Runs that can begin, by their folders, the first ones first."""
     later: Mapping[Path, TrainConfig] = field(default_factory=dict)
-    """About what will follow when these have finished."""
+    """About what will follow when these have finished, some of these perhaps among it."""
 
 
 def available_cores() -> int:

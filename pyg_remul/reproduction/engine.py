@@ -77,7 +77,7 @@ def _plan(contests: Sequence[Contest], runs: SharedRuns, costs: RunCosts) -> Pla
     later = [config for contest in contests if contest.trials() for config in contest.missing()]
     longest = partial(sorted, key=costs.seconds, reverse=True)
     ready = _by_folder([*longest(trials), *longest(full)], runs)
-    return Plan(ready, {p: c for p, c in _by_folder(later, runs).items() if p not in ready})
+    return Plan(ready, _by_folder(later, runs))
 
 
 def _by_folder(configs: Iterable[TrainConfig], runs: SharedRuns) -> dict[Path, TrainConfig]:

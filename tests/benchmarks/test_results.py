@@ -152,4 +152,4 @@ def test_heading_has_the_sizes():
 def test_setting_tells_versions_device_and_threads():
     text = str(SETTING)
     assert f"PyTorch {torch.__version__}" in text
-    assert "1 thread(s); 30 rounds in turns after 5 to warm up" in text
+    assert "1 thread(s); up to 30 rounds after up to 5 to warm up" in text

@@ -32,7 +32,8 @@ _COLUMNS = 4
 _MARGIN, _TITLE = 0.95, 0.9  # around a molecule and above it, in A
 _ATOM = 0.68  # diameter of an atom in the flat drawings, in A
 _RADII = {1: 0.27, 6: 0.42, 7: 0.41, 8: 0.40}  # of balls, in A
-_TILTED = [View("z", azimuth, elevation) for elevation in (18, -18) for azimuth in (-20, 20)]
+_ANGLES = (*range(-45, -14, 5), *range(15, 46, 5))  # 15 degrees at least, to look solid
+_TILTED = [View("z", azimuth, elevation) for azimuth in _ANGLES for elevation in _ANGLES]
 _NAMES = {1: "hydrogen", 6: "carbon", 7: "nitrogen", 8: "oxygen"}
 _BELOW: Final[dict[str, Any]] = {"loc": "lower center", "ncols": 4, "frameon": False}
 

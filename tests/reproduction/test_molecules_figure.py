@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import matplotlib.image
+import numpy as np
 import pytest
+import torch
 
 from pyg_remul.reproduction import molecules_figure
 from pyg_remul.reproduction.molecules_figure import draw_molecules
@@ -82,3 +84,17 @@ def test_molecules_are_within_their_panels(figures):
 def test_letters_are_large_enough_to_read(figures):
     sizes = [text.get_fontsize() for axes in figures[0].axes for text in axes.texts]
     assert min(sizes) > 4.5
+
+
+def test_no_atom_hides_another_in_the_solid_figure(monkeypatch, tmp_path):
+    drawn = []
+
+    def render(centres, radii, *arguments, **options):
+        drawn.append((torch.from_numpy(centres[:, :2]), radii.max()))
+        return np.zeros((1, 1, 4))
+
+    monkeypatch.setattr(molecules_figure, "render_balls_and_sticks", render)
+    draw_molecules(tmp_path, dpi=20)
+    assert len(drawn) == len(TITLES)
+    for centres, radius in drawn:
+        assert torch.pdist(centres).min() > 1.4 * radius  # at least 0.17 A of a hydrogen show

@@ -82,7 +82,7 @@ def main() -> None:
         [name, f"{sum(p.numel() for p in build().parameters()):,}", f"{number:,}"]
         for name, (build, number) in PUBLISHED.items()
     ]
-    print(markdown_table(["model", "parameters", "published"], rows), "\n")
+    print(markdown_table(["model", "parameters", "expected"], rows), "\n")
     with TemporaryDirectory() as root:
         systems = NBody(root, "test", num_samples=NUM_GRAPHS, progress=False)
     motions = [make_motion(31) for _ in range(NUM_GRAPHS)]

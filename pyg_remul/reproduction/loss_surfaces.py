@@ -88,7 +88,7 @@ def report_loss_surfaces(
                     report=show,
                 )
                 found[name].append(landscape)
-    seeds = "all seeds" if surface_seeds is None else f"{surface_seeds} seed(s)"
+    seeds = {None: "all seeds", 1: "the first seed"}.get(surface_seeds, f"{surface_seeds} seeds")
     description = _describe(options, seeds)
     return _write_reports(found, out, options, [caption, description])
 

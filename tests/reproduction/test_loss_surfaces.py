@@ -136,7 +136,7 @@ def test_csv_has_a_row_for_each_surface(report, tmp_path):
 @pytest.mark.usefixtures("undrawn")
 def test_surfaces_may_be_those_of_some_seeds_alone(report, tmp_path):
     text = report(surface_seeds=1)
-    assert "(over the planes of 1 seed(s))" in text
+    assert "(over the planes of the first seed)" in text
     row = cells(text)["Bowl"]
     assert (row["seeds"], row["largest"]) == ("2", "15 ± 7.1")
     with (tmp_path / "table.csv").open() as file:

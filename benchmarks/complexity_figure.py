@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from pyg_remul.benchmarks.results import Row
 from pyg_remul.figures import paper_style, save_figures
-from pyg_remul.reproduction.styles import STYLES
+from pyg_remul.styles import STYLES
 
 __all__ = ["plot_complexity"]
 

@@ -84,7 +84,7 @@ def check_same_data(what: str, found: Mapping[str, Mapping[str, Any]]) -> None:
             if not _is_same(value, expected):
                 raise ValueError(
                     f"{what} must be of the same data, but `{name}` is {expected!r} in {first} and "
-                    f"{value!r} in {place}; remove the folders of the runs that do not belong here."
+                    f"{value!r} in {place}; put the data back, or remove runs that are of others."
                 )
 
 

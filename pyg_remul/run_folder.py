@@ -42,7 +42,8 @@ class RunFolder:
     ``errors.csv``                the squared error of each test graph at the best checkpoint, with
                                   its trial and frame where it has them
     ``results.json``              once finished: errors on the test splits
-    ``divergence.json``           instead, if the run diverged: after how many steps, and how
+    ``divergence.json``           instead, if the run diverged: after how many steps, how, and
+                                  whether training had ended
     ``tensorboard/``              the same curves for TensorBoard
     ============================= ==============================================================
 
@@ -158,11 +159,9 @@ class RunFolder:
 
     def metrics(self) -> list[dict[str, float]]:
         """The rows of the validations so far; values that a row lacks are left out."""
+        rows = self._read_table("metrics.csv")
         try:
-            return [
-                {name: float(value) for name, value in row.items() if value}
-                for row in self._read_table("metrics.csv")
-            ]
+            return [{name: float(value) for name, value in row.items() if value} for row in rows]
         except ValueError as error:
             raise refusal(self.path / "metrics.csv", str(error)) from error
 
@@ -173,8 +172,8 @@ class RunFolder:
     def lowest_validation_loss(self) -> float:
         """The validation loss of the best checkpoint.
 
-        Infinite if there is none or training diverged. What shows on the test data alone leaves it
-        as it is, so that they take no part in a choice by it.
+        Infinite if there is none or training diverged. A divergence on the test data alone leaves
+        it as it is, so that these data take no part in a choice.
         """
         divergence = self._read("divergence.json")
         if divergence is not None and not divergence.get("trained"):

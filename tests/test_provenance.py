@@ -165,9 +165,7 @@ def test_published_recording_has_three_test_trials(tmp_path):
 
 @pytest.mark.parametrize("name", KNOWN)
 def test_other_data_are_refused_by_name(name):
-    match = (
-        rf"^The runs must be of the same data, but `{name}` is .* in one and .* in other; remove"
-    )
+    match = rf"^The runs must be of the same data, but `{name}` is .* in one and .* in other; put"
     with pytest.raises(ValueError, match=match):
         check_same_data("The runs", {"one": KNOWN, "other": {**KNOWN, name: OTHER[name]}})
 

@@ -169,6 +169,15 @@ def test_cell_that_is_cut_short_is_refused(folder):
         folder.metrics()
 
 
+def test_row_that_is_cut_short_is_refused_once(folder):
+    folder.write_metrics([{"step": 4, "val/loss": 1.0}])
+    with (folder.path / "metrics.csv").open("a") as file:
+        file.write("8")
+    with pytest.raises(ValueError, match="line 3 must have a cell for each") as refused:
+        folder.metrics()
+    assert str(refused.value).count("is refused") == 1
+
+
 def test_divergence_tells_when_and_how(folder):
     assert folder.divergence() is None
     folder.write_divergence(40, "the weights are not finite.")

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from in_process import InProcess
@@ -155,11 +156,14 @@ def test_bar_counts_the_runs(in_process, capsys):
 
 
 class Held:
-    """A pool of processes whose runs end one by one, whenever it is asked whether one has."""
+    """A pool of processes whose runs end together, as soon as it is asked whether one has."""
+
+    made: ClassVar = []
 
     def __init__(self, _workers, _context, set_up, arguments):
         self.set_up, self.reports, self.threads = set_up, *arguments
         self.under_way, self.most = [], 0
+        self.made.append(self)
 
     def submit(self, _function, _options, folder, _late):
         self.reports.put((folder, 5))
@@ -181,11 +185,10 @@ class Held:
 @pytest.fixture
 def held(monkeypatch, tmp_path):
     """The pools that were made, whose runs are under way together."""
-    pools = []
     monkeypatch.chdir(tmp_path)
-    make = lambda *arguments: pools.append(Held(*arguments)) or pools[-1]  # noqa: E731
-    monkeypatch.setattr(run_pool, "ProcessPoolExecutor", make)
-    return pools
+    monkeypatch.setattr(Held, "made", [])
+    monkeypatch.setattr(run_pool, "ProcessPoolExecutor", Held)
+    return Held.made
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
@@ -210,10 +213,8 @@ def test_bar_shows_what_is_under_way_and_all_that_is_left(held, monkeypatch):
     monkeypatch.setattr(RunProgress, "note", lambda _, *report: noted.append(report))
     plain, remul = RUNS.values()
     other = preset("nbody", seed=1)
-    plans = iter([Plan(RUNS, {Path("remul"): remul, Path("other"): other}), Plan({})])
-    monkeypatch.setattr(RunProgress, "finish", lambda *_: None)
-    last = Plan({})
-    train_by_plan(lambda: next(plans, last), 1)
+    plans = iter([Plan(RUNS, {Path("remul"): remul, Path("other"): other})])
+    train_by_plan(lambda: next(plans, Plan({})), 1)
     assert shown[0] == ([Path("plain")], [remul, other])
     assert noted[0] == (Path("plain"), plain, 5)
 

@@ -23,8 +23,8 @@ from pyg_remul.figures import (
 from pyg_remul.reproduction.outcomes import Outcome, Quantity
 from pyg_remul.reproduction.quantities import LABELS, shown_mean, shown_spread
 from pyg_remul.reproduction.study import Method
-from pyg_remul.reproduction.styles import STYLES, Style
 from pyg_remul.reproduction.summary import chosen_outcomes, group_cases
+from pyg_remul.styles import STYLES, Style
 
 __all__ = ["plot_beta"]
 
@@ -136,7 +136,7 @@ def _draw_panel(axes: Any, outcomes: Sequence[Outcome], quantity: Quantity) -> N
 def _draw_curve(axes: Any, outcomes: Sequence[Outcome], quantity: Quantity, style: Style) -> None:
     by_weight: dict[float, Outcome] = {}
     for outcome in sorted(outcomes, key=lambda o: o.validation, reverse=True):
-        if outcome.runs or math.isinf(outcome.validation):
+        if outcome.runs or outcome.diverged:
             by_weight[_weight(outcome)] = outcome  # the lowest validation loss comes last
     finished = {weight: found for weight, found in sorted(by_weight.items()) if found.runs}
     if finished:
@@ -183,7 +183,7 @@ def _handles(outcomes: Sequence[Outcome]) -> list[Line2D]:
         o.method.name: STYLES[kind] for kind in _CURVES for o in outcomes if o.method.kind == kind
     }
     styles |= {outcome.method.name: style for outcome, style in _levels(outcomes)}
-    if any(o.method.kind in _CURVES and math.isinf(o.validation) for o in outcomes):
+    if any(o.method.kind in _CURVES and o.diverged for o in outcomes):
         styles |= {"diverged": {"color": GREY, "marker": "x", "linestyle": "none"}}
     return [Line2D([], [], label=name, **style) for name, style in styles.items()]
 

@@ -39,11 +39,17 @@ class Outcome:
     run diverged."""
     validation: float
     """The validation loss by which the setting is compared with the method's others, that of its
-    trial; of a single setting the mean over seeds. Infinite if a run diverged."""
+    trial; of a single setting the mean over seeds. Infinite if training a run diverged."""
     chosen: bool
     """Whether it is the lowest among those of the method on this case."""
     data: Path | None = None
     """Folder of the datasets, that of the runs by default."""
+
+    @property
+    def diverged(self) -> bool:
+        """Whether a run diverged, in training or by errors on the test data that are not finite."""
+        trained = self.chosen or self.method.sweep
+        return math.isinf(self.validation) or (trained and not self.runs)
 
     @property
     def passes(self) -> int:

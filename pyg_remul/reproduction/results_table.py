@@ -164,7 +164,7 @@ def _csv_row(outcome: Outcome, line: Line | None) -> dict[str, Any]:
         "kind": outcome.method.kind,
         "setting": json.dumps(dict(outcome.setting)),
         "chosen": outcome.chosen,
-        "diverged": math.isinf(outcome.validation) or (outcome.chosen and not outcome.runs),
+        "diverged": outcome.diverged,
         "passes": outcome.passes,
         "seeds": len(outcome.runs),
         "validation_loss": outcome.validation,

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from pyg_remul.figures import paper_style, save_figures, set_log_ticks
 from pyg_remul.reproduction.outcomes import Outcome, Quantity
 from pyg_remul.reproduction.quantities import LABELS, shown_mean, shown_spread
-from pyg_remul.reproduction.styles import STYLES, Style
+from pyg_remul.styles import STYLES, Style
 
 __all__ = ["plot_samples"]
 

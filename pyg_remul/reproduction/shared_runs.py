@@ -116,7 +116,8 @@ class SharedRuns:
             return
         present = self._folders.setdefault(digest(config), folder)
         known = _standing(present)
-        if standing > known or (standing == known == _FINISHED and not _whole(present, config)):
+        cut = known == _FINISHED and present is not folder and not _whole(present, config)
+        if standing > known or (standing == _FINISHED and cut):
             self._folders[digest(config)] = folder
 
 

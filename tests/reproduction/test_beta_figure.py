@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import matplotlib.image
@@ -147,8 +148,11 @@ def test_rounding_errors_of_strict_models_leave_the_axis_on_the_others(sweep, ma
     assert len(levels(axes)) == 1
 
 
-def test_weight_that_diverged_is_a_cross_at_the_upper_edge(sweep, drawn):
-    outcomes = [*sweep(), make_diverged(method=REMUL, setting={"beta": 30.0})]
+@pytest.mark.parametrize("validation", [math.inf, 1.0], ids=["in training", "on the test data"])
+def test_weight_that_diverged_is_a_cross_at_the_upper_edge(sweep, drawn, validation):
+    method = dataclasses.replace(REMUL, sweep=True)
+    diverged = make_diverged(method=method, setting={"beta": 30.0})
+    outcomes = [*sweep(), dataclasses.replace(diverged, validation=validation)]
     figure = drawn(outcomes)
     for axes in panels(figure):
         (cross,) = (line for line in axes.get_lines() if line.get_marker() == "x")

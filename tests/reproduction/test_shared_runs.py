@@ -12,6 +12,7 @@ import pytest
 from tiny_studies import write_diverged, write_finished
 
 from pyg_remul.presets import preset
+from pyg_remul.reproduction import shared_runs
 from pyg_remul.reproduction.shared_runs import SharedRuns, digest
 from pyg_remul.run_folder import RunFolder
 
@@ -158,6 +159,17 @@ def test_of_equal_finished_runs_one_that_is_whole_wins(pool, names):
     whole, cut = names
     (pool / cut / "errors.csv").unlink()
     assert folder_of(pool).path == pool / whole
+
+
+def test_only_runs_that_are_there_twice_are_read_whole_at_the_start(pool, monkeypatch):
+    checked = []
+    monkeypatch.setattr(shared_runs, "check_complete", lambda run, _: checked.append(run.path.name))
+    other = preset("nbody", "gnn", method="plain", seed=1)
+    write_finished(RunFolder(pool / "single"), other)
+    for name in "ab":
+        write_finished(RunFolder(pool / name), CONFIG)
+    SharedRuns(pool)
+    assert checked == ["a"]
 
 
 def test_moved_pool_is_the_same(pool, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pyg_remul.reproduction.styles import STYLES
+from pyg_remul.styles import STYLES
 
 
 @pytest.mark.parametrize("feature", ["color", "marker", "linestyle"])
